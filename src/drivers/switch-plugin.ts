@@ -1,0 +1,121 @@
+/**
+ * What Keyway asks of a plugin that programs switches, and what such a plugin tells back. `reconcile` knows switches
+ * only through this page. Every switch is named by its hypervisor number (HypervisorNumber), small, unique and stable.
+ */
+import type { Flow } from '../pipeline/flow.ts';
+
+export type HypervisorNumber = number;
+
+/** A unit is a list of flows that is installed, replaced and removed as a whole. Its key is unique per switch. */
+export type UnitKey = string;
+
+/** One step of desired state. Passes are numbered in sequence; a switch that a pass does not touch acknowledges nothing for it. */
+export type Pass = {
+  /** Strictly increasing within a run of the controller. */
+  sequence: number;
+  /** `flows`: bytes made by `encode`; the same bytes may go to many switches. The buffer belongs to the plugin afterwards. */
+  set: { unit: UnitKey; on: HypervisorNumber[]; flows: Uint8Array }[];
+  remove: { unit: UnitKey; on: HypervisorNumber[] }[];
+};
+
+/** What a hypervisor says of itself over OVSDB, also before it is approved. */
+export type ChassisFacts = {
+  systemId: string;
+  hostname: string;
+  /** `tcp:ADDRESS` or `unix` of the OVSDB session. */
+  peer: string;
+  ovsVersion: string;
+  encapIp: string | undefined;
+  bridgeMappings: Record<string, string>;
+  datapathType: 'system' | 'netdev' | string;
+};
+
+/** A VM interface on the integration bridge that carries an iface-id (or xs-vif-uuid). */
+export type InterfaceFacts = { ifaceId: string; name: string; ofport: number; mac: string | undefined };
+
+/** From here on the plugin may write to this hypervisor. */
+export type Admission = {
+  hypervisor: HypervisorNumber;
+  systemId: string;
+  /** 64-bit datapath id we set on its integration bridge; OpenFlow sessions are recognised by it. */
+  datapathId: bigint;
+};
+
+export type TunnelSpec = { peer: HypervisorNumber; remoteIp: string };
+
+/** Why a switch refused a flow. */
+export type Rejection = {
+  hypervisor: HypervisorNumber;
+  unit: UnitKey;
+  /** Cookie of the refused flow: the object it serves is set aside on that switch. */
+  cookie: bigint;
+  /** Notation of ovs-ofctl. */
+  flow: string;
+  /** Name of the OpenFlow error, e.g. OFPBAC_BAD_OUT_GROUP. */
+  error: string;
+};
+
+export type InstalledFlow = Flow & { packets: bigint; bytes: bigint /** Seconds. */; duration: number };
+
+export type Drift = {
+  /** Desired but not installed. */
+  missing: Flow[];
+  /** Installed but not desired. */
+  extra: Flow[];
+  /** Same match, other cookie or actions: [desired, installed]. */
+  different: [Flow, Flow][];
+};
+
+export interface SwitchEvents {
+  /** An OVSDB session is up or its facts changed; called for unapproved hypervisors too. */
+  chassis(facts: ChassisFacts): void;
+  /** The OVSDB session ended. */
+  chassisGone(systemId: string, reason: string): void;
+  /** A session was refused, with why (duplicate system-id, plain tcp from afar, garbage …). */
+  refused(peer: string, reason: string): void;
+  /** All VM interfaces of the integration bridge of an admitted hypervisor, whenever one changes. */
+  interfaces(hypervisor: HypervisorNumber, interfaces: InterfaceFacts[]): void;
+  /** OpenFlow ports of the tunnels that exist now, by peer, whenever one changes. */
+  tunnels(hypervisor: HypervisorNumber, ofports: Map<HypervisorNumber, number>): void;
+  /** The OpenFlow session is up, read back, and in sync with everything applied so far. */
+  connected(hypervisor: HypervisorNumber): void;
+  disconnected(hypervisor: HypervisorNumber, reason: string): void;
+  /** The switch has confirmed (by barrier) everything of all passes up to this one; what it rejected is told before. */
+  acknowledged(hypervisor: HypervisorNumber, sequence: number): void;
+  rejected(rejection: Rejection): void;
+  /** The switch now takes what it refused before (cookie as in `rejected`). */
+  accepted(hypervisor: HypervisorNumber, cookie: bigint): void;
+  /** Drift found (and mended, unless told to report only). */
+  drifted(hypervisor: HypervisorNumber, counts: { missing: number; extra: number; different: number }): void;
+}
+
+export interface SwitchPlugin {
+  /** Canonical bytes of the flows, as the plugin keeps and compares them. */
+  encode(flows: readonly Flow[]): Uint8Array;
+  /** The inverse of `encode`. */
+  decode(flows: Uint8Array): Flow[];
+  /** Notation of ovs-ofctl, table and field names included. */
+  format(flow: Flow): string;
+  /** The inverse of `format`, for `flows explain`. @throws Problem request.invalid naming the place. */
+  parse(text: string): Flow;
+  start(
+    events: SwitchEvents,
+  ): Promise<{ /** Where hypervisors connect, as ovs-vsctl set-manager takes it. */ managers: string[] }>;
+  admit(admission: Admission): void;
+  /** No more writes; sessions end. */
+  dismiss(hypervisor: HypervisorNumber): void;
+  /** The whole set of tunnels of a hypervisor; those made by us and not named go. */
+  setTunnels(hypervisor: HypervisorNumber, tunnels: TunnelSpec[]): void;
+  /** Until this is called for a hypervisor nothing is pushed to its switch: its desired flows have been compiled once. */
+  ready(hypervisor: HypervisorNumber): void;
+  apply(pass: Pass): void;
+  /** Forget every connection of the conntrack zone; resolves when the switch has confirmed. */
+  flushZone(hypervisor: HypervisorNumber, zone: number): Promise<void>;
+  /** Read from the switch now. @throws Problem hypervisor.not-connected */
+  installed(hypervisor: HypervisorNumber): Promise<InstalledFlow[]>;
+  /** Desired flows as the plugin holds them. */
+  desired(hypervisor: HypervisorNumber): Promise<Flow[]>;
+  /** Read from the switch now and compare. @throws Problem hypervisor.not-connected */
+  drift(hypervisor: HypervisorNumber): Promise<Drift>;
+  stop(): Promise<void>;
+}

@@ -1,0 +1,136 @@
+/**
+ * The vocabulary of flows: what the compiler writes and what switch plugins encode, print and read back.
+ * A subset of OpenFlow 1.5 with the Nicira extensions of Open vSwitch; names are those of ovs-fields(7).
+ */
+
+/** Width in bits of every match field the pipeline knows. */
+export const fieldBits = {
+  in_port: 32,
+  eth_src: 48,
+  eth_dst: 48,
+  eth_type: 16,
+  /** OpenFlow 1.2+ vlan_vid, 13 bits with OFPVID_PRESENT (0x1000); 0 exactly means "no tag". */
+  vlan_vid: 13,
+  vlan_pcp: 3,
+  ip_dscp: 6,
+  ip_ecn: 2,
+  ip_proto: 8,
+  ip_ttl: 8,
+  /** NXM_NX_IP_FRAG: bit 0 any fragment, bit 1 later fragment. */
+  ip_frag: 2,
+  ipv4_src: 32,
+  ipv4_dst: 32,
+  ipv6_src: 128,
+  ipv6_dst: 128,
+  tcp_src: 16,
+  tcp_dst: 16,
+  tcp_flags: 12,
+  udp_src: 16,
+  udp_dst: 16,
+  sctp_src: 16,
+  sctp_dst: 16,
+  icmpv4_type: 8,
+  icmpv4_code: 8,
+  icmpv6_type: 8,
+  icmpv6_code: 8,
+  arp_op: 16,
+  arp_spa: 32,
+  arp_tpa: 32,
+  arp_sha: 48,
+  arp_tha: 48,
+  nd_target: 128,
+  nd_sll: 48,
+  nd_tll: 48,
+  nd_reserved: 32,
+  nd_options_type: 8,
+  tun_id: 64,
+  tun_src: 32,
+  tun_dst: 32,
+  metadata: 64,
+  pkt_mark: 32,
+  ct_state: 32,
+  ct_zone: 16,
+  ct_mark: 32,
+  ct_label: 128,
+  conj_id: 32,
+  reg0: 32,
+  reg1: 32,
+  reg2: 32,
+  reg3: 32,
+  reg4: 32,
+  reg5: 32,
+  reg6: 32,
+  reg7: 32,
+  reg8: 32,
+  reg9: 32,
+  reg10: 32,
+  reg11: 32,
+  reg12: 32,
+  reg13: 32,
+  reg14: 32,
+  reg15: 32,
+} as const;
+
+export type FieldName = keyof typeof fieldBits;
+
+/** Numbers up to 48 bits (MACs included), bigint above; either is taken for any field. */
+export type Scalar = number | bigint;
+export type MatchValue = Scalar | { value: Scalar; mask: Scalar };
+export type Match = Partial<Record<FieldName, MatchValue>>;
+
+/** Part of a field: `bits` bits from bit `offset` (0 = least significant). */
+export type Subfield = { field: FieldName; offset: number; bits: number };
+
+/** ct_state bits, ovs-fields(7). */
+export const ctState = {
+  new: 0x01,
+  est: 0x02,
+  rel: 0x04,
+  rpl: 0x08,
+  inv: 0x10,
+  trk: 0x20,
+  snat: 0x40,
+  dnat: 0x80,
+} as const;
+
+/** OpenFlow reserved ports, OpenFlow 1.5.1 section 7.2.1 (ofp_port_no). */
+export const reservedPort = { inPort: 0xfffffff8, controller: 0xfffffffd, local: 0xfffffffe, any: 0xffffffff } as const;
+
+export type Action =
+  | { type: 'output'; port: number }
+  /** NXAST_OUTPUT_REG: output to the port whose number the subfield holds. */
+  | { type: 'outputReg'; source: Subfield }
+  | { type: 'group'; group: number }
+  | { type: 'meter'; meter: number }
+  | { type: 'setField'; field: FieldName; value: Scalar; mask?: Scalar }
+  /** NXAST_REG_MOVE / OFPAT_COPY_FIELD. */
+  | { type: 'move'; source: Subfield; target: Subfield }
+  | { type: 'decTtl' }
+  | {
+      /** NXAST_CT. */
+      type: 'ct';
+      commit?: boolean;
+      force?: boolean;
+      zone: number | Subfield;
+      /** Recirculate to this table. */
+      table?: number;
+      alg?: 'ftp' | 'tftp';
+      nat?: { kind: 'src' | 'dst' | 'restore'; ipMin?: number; ipMax?: number; portMin?: number; portMax?: number };
+      /** setField / move on ct_mark and ct_label only. */
+      exec?: Action[];
+    }
+  | { type: 'ctClear' }
+  | { type: 'conjunction'; id: number; clause: number; clauses: number }
+  | { type: 'resubmit'; table: number; port?: number }
+  | { type: 'note'; data: Uint8Array };
+
+export type Flow = {
+  table: number;
+  priority: number;
+  cookie: bigint;
+  match: Match;
+  /** Apply-actions, in order. None and no goto: drop. */
+  actions: Action[];
+  /** goto_table instruction; always a higher table. */
+  goto?: number;
+};

@@ -1,0 +1,240 @@
+/**
+ * Every problem Keyway answers with, once. RFC 9457 `application/problem+json`: `code` is stable and what programs
+ * test for; `title` is for people. docs/problems.md and the OpenAPI document are held to this table by a test.
+ */
+
+export type ProblemDefinition = {
+  /** HTTP status code the problem is answered with. */
+  status: number;
+  /** One line for people, the same for every occurrence. */
+  title: string;
+  /** What the reader can do next. */
+  advice: string;
+};
+
+export const problems = {
+  // The request itself
+  'request.malformed': {
+    status: 400,
+    title: 'The body is not valid JSON',
+    advice: 'Send a JSON document with content-type application/json.',
+  },
+  'request.invalid': {
+    status: 400,
+    title: 'The request does not fit the schema',
+    advice: 'Mend the fields named in errors; the schema is at /openapi.json.',
+  },
+  'request.too-large': {
+    status: 413,
+    title: 'The body is too large',
+    advice: 'Split it; /v1/apply takes up to the limit shown in the detail.',
+  },
+  'request.unsupported-media-type': {
+    status: 415,
+    title: 'The content type is not supported',
+    advice: 'Send application/json.',
+  },
+  'name.invalid': {
+    status: 400,
+    title: 'A name is not valid',
+    advice: 'Use lower-case letters, digits and hyphens, 63 at most, beginning and ending with a letter or digit.',
+  },
+  // Who asks
+  'auth.missing': {
+    status: 401,
+    title: 'No token was sent',
+    advice: 'Send Authorization: Bearer TOKEN; the CLI reads KEYWAY_TOKEN.',
+  },
+  'auth.invalid': {
+    status: 401,
+    title: 'The token is not valid',
+    advice: 'It may have expired or been revoked; ask an admin for a new one.',
+  },
+  'auth.forbidden': {
+    status: 403,
+    title: 'The token does not allow this',
+    advice: 'Use a token of a role that may, or ask an admin.',
+  },
+  // What is asked for
+  'resource.not-found': {
+    status: 404,
+    title: 'There is no such resource',
+    advice: 'List the resources of this kind to see the names there are.',
+  },
+  'route.not-found': {
+    status: 404,
+    title: 'There is no such path',
+    advice: 'The paths are listed at /openapi.json and /docs.',
+  },
+  'method.not-allowed': {
+    status: 405,
+    title: 'The path does not take this method',
+    advice: 'The methods of each path are listed at /openapi.json.',
+  },
+  'resource.exists': {
+    status: 412,
+    title: 'The resource exists already',
+    advice: 'Leave out If-None-Match to replace it.',
+  },
+  'resource.changed': {
+    status: 412,
+    title: 'The resource has changed since it was read',
+    advice: 'Read it again, apply your change to what you read, and send it with the new ETag.',
+  },
+  'resource.in-use': {
+    status: 409,
+    title: 'Something depends on the resource',
+    advice: 'Delete the dependants listed in errors first.',
+  },
+  'resource.immutable': {
+    status: 409,
+    title: 'The field cannot be changed',
+    advice: 'Delete the resource and create it anew.',
+  },
+  'reference.dangling': {
+    status: 409,
+    title: 'A reference points at nothing',
+    advice: 'Create what the field refers to first, or in the same /v1/apply.',
+  },
+  'address.invalid': {
+    status: 400,
+    title: 'An address or prefix is not valid here',
+    advice: 'See the field named in errors.',
+  },
+  'address.overlap': {
+    status: 409,
+    title: 'The prefix overlaps another one',
+    advice: 'Choose a prefix that is free in the network.',
+  },
+  'address.outside': { status: 409, title: 'The address lies outside its prefix', advice: 'Choose an address inside.' },
+  'address.in-use': {
+    status: 409,
+    title: 'The IP address is taken',
+    advice: 'IPs are unique in a network; choose another or leave it out.',
+  },
+  'address.exhausted': {
+    status: 409,
+    title: 'No address is free',
+    advice: 'Delete ports that are no longer needed, or order a larger tier.',
+  },
+  'mac.in-use': {
+    status: 409,
+    title: 'The MAC address is taken',
+    advice: 'MACs are unique in a tenant; choose another or leave it out.',
+  },
+  'iface-id.in-use': {
+    status: 409,
+    title: 'The ifaceId is taken',
+    advice: 'An ifaceId is unique in the whole cloud; leave it out to have one made.',
+  },
+  'hypervisor.system-id-in-use': {
+    status: 409,
+    title: 'Another hypervisor has this system-id',
+    advice: 'Each hypervisor resource names one Open vSwitch system-id.',
+  },
+  'quota.exceeded': {
+    status: 409,
+    title: 'The quota is used up',
+    advice: 'Delete what is no longer needed or ask an admin for a larger quota.',
+  },
+  'ids.exhausted': {
+    status: 503,
+    title: 'No id is free',
+    advice: 'Bring back or declare lost the hypervisors that hold freed ids.',
+  },
+  // Change feed, waiting, store
+  'events.compacted': {
+    status: 410,
+    title: 'The revision is no longer kept',
+    advice: 'List again and follow events from the revision the list returns.',
+  },
+  'cursor.invalid': { status: 400, title: 'The cursor is not valid', advice: 'Start the list anew, without a cursor.' },
+  'wait.timeout': {
+    status: 504,
+    title: 'Not every switch has acknowledged in time',
+    advice: 'The write stands; read status to see what is outstanding.',
+  },
+  'store.unavailable': {
+    status: 503,
+    title: 'The store did not take the write',
+    advice: 'Nothing has changed. See the log of the controller, and the disk.',
+  },
+  'store.conflict': {
+    status: 409,
+    title: 'Somebody else wrote at the same time',
+    advice: 'Read again and repeat the change.',
+  },
+  'store.too-new': {
+    status: 500,
+    title: 'The store was written by a newer Keyway',
+    advice: 'Start the version that wrote it, or restore a backup.',
+  },
+  // Switches
+  'hypervisor.not-connected': {
+    status: 409,
+    title: 'The hypervisor is not connected',
+    advice: 'See its status; on the hypervisor: ovs-vsctl show.',
+  },
+  internal: {
+    status: 500,
+    title: 'Something went wrong in Keyway',
+    advice: 'Report it with the id in instance; the log has the rest.',
+  },
+} as const satisfies Record<string, ProblemDefinition>;
+
+export type ProblemCode = keyof typeof problems;
+
+export type FieldError = {
+  /** JSON pointer (RFC 6901) into the body; '' is the whole body. */
+  field: string;
+  code: string;
+  message: string;
+};
+
+/** An error that is an answer: it carries a code of the table above. */
+export class Problem extends Error {
+  override readonly name = 'Problem';
+  readonly code: ProblemCode;
+  readonly detail: string;
+  readonly errors: FieldError[];
+
+  constructor(code: ProblemCode, detail: string, errors: FieldError[] = []) {
+    super(`${code}: ${detail}`);
+    this.code = code;
+    this.detail = detail;
+    this.errors = errors;
+  }
+
+  get status(): number {
+    return problems[this.code].status;
+  }
+
+  /** The RFC 9457 document. */
+  toJSON(): ProblemDocument {
+    const { status, title, advice } = problems[this.code];
+    return {
+      type: `https://keyway.invalid/problems/${this.code}`,
+      status,
+      title,
+      code: this.code,
+      detail: this.detail,
+      advice,
+      errors: this.errors,
+    };
+  }
+}
+
+export type ProblemDocument = {
+  type: string;
+  status: number;
+  title: string;
+  code: string;
+  detail: string;
+  advice: string;
+  errors: FieldError[];
+};
+
+/** A problem about one field, the usual case. */
+export function fieldProblem(code: ProblemCode, field: string, message: string): Problem {
+  return new Problem(code, message, [{ field, code, message }]);
+}

@@ -1,0 +1,58 @@
+/**
+ * The journal: an ordered key-value store where every commit is one revision, kept in a bounded change log.
+ * Implementations: level (embedded default), memory (tests). One conformance suite holds them to this page.
+ */
+
+/** Values are JSON texts; the store does not look inside. */
+export type Change = {
+  /** Revision each key must have right now (0: must not exist), else the commit is a conflict. */
+  expect?: ReadonlyMap<string, number>;
+  put?: ReadonlyMap<string, string>;
+  delete?: readonly string[];
+};
+
+export type Entry = {
+  key: string;
+  value: string /** Revision of the commit that last wrote the key. */;
+  revision: number;
+};
+
+/** What one commit did, as the feed tells it. `value` undefined: deleted. */
+export type CommittedChange = {
+  revision: number;
+  /** Milliseconds since the epoch, by the clock of the writer. */
+  at: number;
+  writes: { key: string; value: string | undefined; previous: string | undefined }[];
+};
+
+export type CommitResult =
+  | { ok: true; revision: number }
+  | { ok: false /** Keys whose expectation failed. */; conflicts: string[] };
+
+export type Limits = {
+  /** Largest number of writes in one commit. */ writes: number /** Changes the log keeps at least. */;
+  changes: number;
+};
+
+export interface Store {
+  /** Revision of the newest durable commit; 0 for an empty store. */
+  readonly revision: number;
+  /** Oldest revision from which `watch` can go on. */
+  readonly oldest: number;
+  readonly limits: Limits;
+  /** Everything under the prefix at one revision, sorted by key (code unit order). */
+  list(prefix: string): Promise<{ revision: number; entries: Entry[] }>;
+  get(key: string): Promise<Entry | undefined>;
+  /**
+   * One atomic batch, one revision, durable when the promise resolves. Commits that wait share one sync.
+   * Expectations are judged in the order of the calls, those still on their way to disk included.
+   * @throws Problem `store.unavailable` when the disk refuses; nothing of that commit is then visible, now or later.
+   */
+  commit(change: Change): Promise<CommitResult>;
+  /**
+   * Changes after revision `from`, in order, each once, then the new ones as they become durable, until the signal
+   * aborts. @throws Problem `events.compacted` when the log no longer reaches back to `from`.
+   */
+  watch(from: number, signal?: AbortSignal): AsyncIterable<CommittedChange>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,78 @@
+/** The shape of intent in memory: what the compiler, the API and the checks read. Objects are never changed in place. */
+import type { GroupSpec } from './resources/group.ts';
+import type { HypervisorSpec } from './resources/hypervisor.ts';
+import type { Kind } from './resources/index.ts';
+import type { NetworkSpec } from './resources/network.ts';
+import type { OfferingSpec } from './resources/offering.ts';
+import type { PortSpec } from './resources/port.ts';
+import type { RuleSpec } from './resources/rule.ts';
+import type { TenantSpec } from './resources/tenant.ts';
+import type { TierSpec } from './resources/tier.ts';
+
+/** Path of a resource as in the REST contract, without `/v1/`: `tenants/acme/networks/shop`. */
+export type Path = string;
+
+type Filled<Spec, Fields extends keyof Spec> = Spec & { [F in Fields]-?: NonNullable<Spec[F]> };
+
+/** The spec of each kind with what the server fills filled. */
+export type Specs = {
+  offering: OfferingSpec;
+  hypervisor: Filled<HypervisorSpec, 'systemId'>;
+  tenant: TenantSpec;
+  network: NetworkSpec;
+  tier: Filled<TierSpec, 'gateway'>;
+  port: Filled<PortSpec, 'mac' | 'ips' | 'ifaceId'>;
+  group: GroupSpec;
+  rule: RuleSpec;
+};
+
+/**
+ * Numbers of a resource that reach switches, allocated in the commit that creates it:
+ * tenant: GRE key; network and tier: register values; rule: rule id in ct_label; hypervisor: register value and datapath id.
+ * Kinds without one (offering, port, group) have 0; a port's flows are found by its resource number.
+ */
+export type Resource<K extends Kind = Kind> = K extends Kind
+  ? {
+      readonly kind: K;
+      readonly path: Path;
+      readonly name: string;
+      /** Path of the parent, '' at the top level. */
+      readonly parent: Path;
+      readonly uid: string;
+      /** Never reused, 40 bits; the low bits of the cookie. */
+      readonly number: number;
+      readonly id: number;
+      /** Revision of the commit that last changed the spec or labels. */
+      readonly revision: number;
+      /** Milliseconds since the epoch. */
+      readonly createdAt: number;
+      readonly labels: Readonly<Record<string, string>>;
+      readonly spec: Readonly<Specs[K]>;
+    }
+  : never;
+
+/** Read access to intent at one moment. */
+export interface View {
+  get(path: Path): Resource | undefined;
+  getAs<K extends Kind>(kind: K, path: Path): Resource<K> | undefined;
+  /** Children of one kind under a parent ('' for the top level), in no particular order. O(answer). */
+  children<K extends Kind>(kind: K, parent: Path): Iterable<Resource<K>>;
+  count(kind: Kind, parent: Path): number;
+  /** The port with this ifaceId. */
+  portByIfaceId(ifaceId: string): Resource<'port'> | undefined;
+  /** Groups, rules and ports that name the resource. */
+  referrers(path: Path): Iterable<Resource>;
+  byNumber(number: number): Resource | undefined;
+}
+
+/** One resource a commit changed. Neither: never. Only `before`: deleted. Only `after`: created. */
+export type ResourceChange<K extends Kind = Kind> = K extends Kind
+  ? {
+      readonly kind: K;
+      readonly path: Path;
+      readonly before: Resource<K> | undefined;
+      readonly after: Resource<K> | undefined;
+    }
+  : never;
+
+export type Commit = { readonly revision: number; readonly at: number; readonly changes: readonly ResourceChange[] };

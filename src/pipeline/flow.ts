@@ -52,6 +52,12 @@ export const fieldBits = {
   ct_zone: 16,
   ct_mark: 32,
   ct_label: 128,
+  /** Original-direction tuple of the connection (NXM_NX_CT_*, Open vSwitch 2.8); need ct_state=+trk-inv in the match. */
+  ct_nw_proto: 8,
+  ct_nw_src: 32,
+  ct_nw_dst: 32,
+  ct_tp_src: 16,
+  ct_tp_dst: 16,
   conj_id: 32,
   reg0: 32,
   reg1: 32,

@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+// The `keyway` program: plain JavaScript that any Node understands, so that an old one can hand over to Node 24.
+import { existsSync } from 'node:fs';
+import module from 'node:module';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { findNode24, runsHere, wantedMajor } from './node24.mjs';
+
+if (runsHere) {
+  // Stripping types and compiling is most of a short command's time. Where the cache can't be written, it is done anew.
+  module.enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'keyway', 'compile'));
+  await import('./main.ts');
+} else {
+  const node = findNode24();
+  if (node === undefined) {
+    console.error(
+      `keyway needs Node ${wantedMajor}; this is ${process.version}. Run "npm start" once, which brings it, or install it.`,
+    );
+    process.exit(1);
+  }
+  const { spawn } = await import('node:child_process');
+  // So that a kill -9 of this process is not survived by the one that does the work.
+  const follow = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path));
+  const command = [...(follow ? [follow, '--pdeathsig', 'TERM', '--'] : []), node, ...process.argv.slice(1)];
+  const child = spawn(command[0], command.slice(1), { stdio: 'inherit' });
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
+  for (const signal of signals) process.on(signal, () => child.kill(signal));
+  child.on('error', (error) => {
+    console.error(`keyway: ${error.message}`);
+    process.exit(1);
+  });
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}

@@ -16,6 +16,7 @@ export const Labels = Type.Record(
   Type.String({ pattern: '^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$' }),
   Type.String({ maxLength: 255 }),
   {
+    additionalProperties: false,
     description: 'Free labels, for filters and for prune',
   },
 );

@@ -37,6 +37,7 @@ export const offering = defineResource({
           Type.String({ pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$' }),
           Type.String({ pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$' }),
           {
+            additionalProperties: false,
             description: 'Which driver serves each service; a service without one is served by flows',
           },
         ),

@@ -1,0 +1,88 @@
+/** Holds a flow to the declarations: used by tests over everything that is compiled. */
+import { cookieGeneration, cookieStage, generation } from './cookie.ts';
+import type { Action, FieldName, Flow } from './flow.ts';
+import { registers, ruleLabel } from './registers.ts';
+import { tableById, tables } from './tables.ts';
+
+const declared = [...Object.values(registers), ruleLabel];
+
+function isRegister(field: FieldName): boolean {
+  return field === 'metadata' || field === 'ct_label' || field === 'ct_mark' || /^reg\d+$/.test(field);
+}
+
+function undeclared(field: FieldName, mask: bigint): boolean {
+  if (!isRegister(field)) return false;
+  const known = declared
+    .filter((r) => r.field === field)
+    .reduce((m, r) => m | (((1n << BigInt(r.bits)) - 1n) << BigInt(r.offset)), 0n);
+  return (mask & ~known) !== 0n;
+}
+
+const all = (bits: number) => (1n << BigInt(bits)) - 1n;
+
+function* writes(actions: readonly Action[]): Iterable<[FieldName, bigint]> {
+  for (const a of actions) {
+    if (a.type === 'setField')
+      yield [
+        a.field,
+        a.mask === undefined ? (isRegister(a.field) ? all(a.field === 'metadata' ? 64 : 32) : all(48)) : BigInt(a.mask),
+      ];
+    if (a.type === 'move') yield [a.target.field, all(a.target.bits) << BigInt(a.target.offset)];
+    if (a.type === 'ct' && a.exec !== undefined) yield* writes(a.exec);
+  }
+}
+
+/** What is wrong with the flow; empty when nothing is. */
+export function undeclaredUses(flow: Flow): string[] {
+  const table = tableById(flow.table);
+  if (table === undefined) return [`table ${flow.table} is not declared`];
+  const found: string[] = [];
+  if (!table.priorities.some((p) => p.from <= flow.priority && flow.priority <= p.to)) {
+    found.push(`${table.name}: priority ${flow.priority} is not declared`);
+  }
+  const targets = [
+    flow.goto,
+    ...flow.actions.map((a) => (a.type === 'ct' || a.type === 'resubmit' ? a.table : undefined)),
+  ];
+  for (const target of targets) {
+    if (target === undefined) continue;
+    const next = tableById(target);
+    if (next === undefined || !table.next.includes(next.name))
+      found.push(`${table.name}: goes to ${next?.name ?? target}, which is not declared`);
+    if (target <= flow.table) found.push(`${table.name}: goes back to table ${target}`);
+  }
+  for (const [field, mask] of writes(flow.actions)) {
+    if (undeclared(field, mask)) found.push(`${table.name}: writes undeclared bits of ${field}`);
+  }
+  for (const [field, value] of Object.entries(flow.match) as [FieldName, unknown][]) {
+    const mask =
+      typeof value === 'object' && value !== null && 'mask' in value
+        ? BigInt(value.mask as number | bigint)
+        : undefined;
+    if (mask !== undefined && undeclared(field, mask)) found.push(`${table.name}: matches undeclared bits of ${field}`);
+  }
+  if (cookieGeneration(flow.cookie) !== generation) found.push(`${table.name}: cookie of another generation`);
+  if (cookieStage(flow.cookie) !== flow.table) found.push(`${table.name}: cookie of another stage`);
+  return found;
+}
+
+/** Registers that share bits, tables that share a number, or a way back: mistakes in the declarations themselves. */
+export function mistakes(): string[] {
+  const found: string[] = [];
+  declared.forEach((a, i) => {
+    for (const b of declared.slice(i + 1)) {
+      if (a.field === b.field && a.offset < b.offset + b.bits && b.offset < a.offset + a.bits)
+        found.push(`${a.name} and ${b.name} share bits of ${a.field}`);
+    }
+  });
+  const all = Object.values(tables);
+  for (const t of all) {
+    if (all.some((o) => o !== t && o.id === t.id)) found.push(`table number ${t.id} is used twice`);
+    for (const name of t.next) {
+      const next = all.find((o) => o.name === name);
+      if (next === undefined) found.push(`${t.name}: next table ${name} does not exist`);
+      else if (next.id <= t.id) found.push(`${t.name}: ${name} is not after it`);
+    }
+  }
+  return found;
+}

@@ -1,0 +1,15 @@
+/** Table LocalOutput. OpenFlow itself never sends a frame out of the port it came in by. */
+import { cookie } from '../cookie.ts';
+import type { Flow } from '../flow.ts';
+import { registers, subfield } from '../registers.ts';
+import { tables } from '../tables.ts';
+
+export function localOutput(): Flow {
+  return {
+    table: tables.LocalOutput.id,
+    priority: 100,
+    cookie: cookie(tables.LocalOutput.id, 0),
+    match: {},
+    actions: [{ type: 'outputReg', source: subfield(registers.outPort) }],
+  };
+}

@@ -39,6 +39,7 @@ export class OvsdbConnection {
   readonly #monitors = new Map<string, Monitor>();
   readonly #closed = Promise.withResolvers<string>();
   #reason: string | undefined;
+  #endedByPeer = false;
   #lastId = 0;
   #lastHeard = performance.now();
   /** When the probe under way runs out. */
@@ -52,9 +53,9 @@ export class OvsdbConnection {
     this.#probeInterval = options.probeInterval ?? 60_000;
     this.#framer = new JsonFramer((text) => this.#receive(text), { maxBytes: this.#maxBytes });
     stream.on('data', (chunk: Buffer) => this.#read(chunk));
-    stream.on('end', () => this.close(this.#framer.idle ? 'closed by the peer' : 'closed by the peer in mid-message'));
-    stream.on('close', () => this.close('closed'));
-    stream.on('error', (error) => this.close(error.message));
+    stream.on('end', () => this.#gone(this.#framer.idle ? 'closed by the peer' : 'closed by the peer in mid-message'));
+    stream.on('close', () => this.#gone('closed'));
+    stream.on('error', (error) => this.#gone(error.message));
     this.#scheduleProbe(this.#probeInterval);
   }
 
@@ -65,6 +66,11 @@ export class OvsdbConnection {
 
   get isClosed(): boolean {
     return this.#reason !== undefined;
+  }
+
+  /** Whether it was the peer, or the way to it, that ended the session. */
+  get endedByPeer(): boolean {
+    return this.#endedByPeer;
   }
 
   /** Ends the session now; whatever waits for an answer is rejected with ConnectionClosedError. Later calls do nothing. */
@@ -262,6 +268,12 @@ export class OvsdbConnection {
     else if (isObject(error) && typeof error.error === 'string') {
       pending.reject(new OvsdbError(error.error, typeof error.details === 'string' ? error.details : ''));
     } else pending.reject(new OvsdbError('error', brief(error)));
+  }
+
+  #gone(reason: string): void {
+    if (this.#reason !== undefined) return;
+    this.#endedByPeer = true;
+    this.close(reason);
   }
 
   /** The server answered, but not with what was asked: ends the session. */

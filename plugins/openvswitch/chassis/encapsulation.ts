@@ -1,0 +1,14 @@
+/** How packets travel between hypervisors: what a tunnel's Interface row says. One file per encapsulation implements it. */
+
+export type TunnelEnds = {
+  remoteIp: string;
+  /** Ours, where it is to be written. */
+  localIp: string | undefined;
+};
+
+export type Encapsulation = {
+  /** Column `type` of Interface. */
+  type: string;
+  /** Column `options` of Interface, whole. */
+  options(ends: TunnelEnds): Record<string, string>;
+};

@@ -1,0 +1,14 @@
+import type { Encapsulation } from './encapsulation.ts';
+
+/**
+ * GRE over IPv4 or IPv6 (RFC 2784 with the key of RFC 2890; ovs-vswitchd.conf.db(5), Interface, Tunnel Options). The key
+ * is the tenant's and comes with each packet from the flows, so that one port per peer serves every tenant.
+ */
+export const gre: Encapsulation = {
+  type: 'gre',
+  options: ({ remoteIp, localIp }) => ({
+    key: 'flow',
+    remote_ip: remoteIp,
+    ...(localIp === undefined ? {} : { local_ip: localIp }),
+  }),
+};

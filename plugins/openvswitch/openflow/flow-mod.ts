@@ -4,7 +4,7 @@ import type { Match } from '../../../src/pipeline/flow.ts';
 import { ByteWriter } from './bytes.ts';
 import { messageType, openflowVersion } from './frame.ts';
 import { encodeMatch } from './match.ts';
-import { recordHeaderBytes } from './record.ts';
+import { maxRecordBytes, recordHeaderBytes } from './record.ts';
 
 /**
  * `add` replaces a flow of the same table, match and priority, keeps its counters and takes the new cookie.
@@ -19,9 +19,6 @@ const commandCode: Record<FlowCommand, number> = { add: 0, modifyStrict: 2, dele
 const flowModBytes = 8 + 40;
 /** ofp_header and ofp_bundle_add_msg without the message. */
 const bundleAddBytes = 8 + 8;
-
-/** Longest record that still fits a flow_mod in a bundle, bytes. */
-export const maxRecordBytes: number = (0xffff - bundleAddBytes - flowModBytes + recordHeaderBytes) & ~7;
 
 function putHeader(buffer: Buffer, at: number, type: number, length: number, xid: number): void {
   buffer[at] = openflowVersion;

@@ -5,11 +5,9 @@ import { encodeActions } from './actions.ts';
 import { ByteWriter } from './bytes.ts';
 import { messageType, openflowVersion } from './frame.ts';
 import { encodeMatch } from './match.ts';
+import { niciraVendor } from './nicira.ts';
 
 export { bundleAddFlow, type FlowCommand, flowDelete, flowMod } from './flow-mod.ts';
-
-/** Nicira's experimenter id, include/openflow/openflow-common.h. */
-export const niciraVendor = 0x00002320;
 
 /** Port, group and table wildcards: OFPP_ANY, OFPG_ANY, OFPG_ALL, OFPTT_ALL. OpenFlow 1.5.1 section 7.2. */
 export const anyPort = 0xffffffff;

@@ -1,9 +1,17 @@
 /** What a switch sends. Parsers take a message's body (after the ofp_header) and throw ProtocolError alone. */
 
-import { asBuffer, type ByteWriter, need } from './bytes.ts';
+import { asBuffer, need } from './bytes.ts';
 import { errorName, ProtocolError } from './errors.ts';
 import { openflowVersion } from './frame.ts';
-import { recordHeaderBytes } from './record.ts';
+
+export {
+  type Aggregate,
+  type FlowStats,
+  type FlowUpdate,
+  parseAggregate,
+  parseFlowDescPart,
+  parseFlowUpdates,
+} from './flow-desc.ts';
 
 /** Versions a HELLO offers: its bitmap's if it has one, else everything up to its header's version. */
 export type Hello = { versions: number[] };
@@ -123,80 +131,96 @@ export function parseMultipart(body: Uint8Array): MultipartReply {
   return { type: bytes.readUInt16BE(0), more: (bytes.readUInt16BE(2) & 1) !== 0, body: bytes.subarray(8) };
 }
 
-/** Counters of a flow; absent where the switch does not know. */
-export type FlowStats = {
-  /** Whole and fractional seconds. */
-  duration?: number;
-  /** Seconds since the last packet. */
-  idle?: number;
-  packets?: number;
-  bytes?: number;
+/** Walks entries that begin with their own length at `lengthAt`; `least` is what an entry has at least. */
+function forEachEntry(
+  body: Uint8Array,
+  lengthAt: number,
+  least: number,
+  what: string,
+  visit: (bytes: Buffer, at: number, end: number) => void,
+): void {
+  const bytes = asBuffer(body);
+  for (let at = 0; at < bytes.length; ) {
+    need(bytes, at, least, what);
+    const length = bytes.readUInt16BE(at + lengthAt);
+    if (length < least || at + length > bytes.length) throw new ProtocolError(`${what} of ${length} bytes`);
+    visit(bytes, at, at + length);
+    at += length;
+  }
+}
+
+/** Group ids of a part of an OFPMP_GROUP_DESC reply. */
+export function parseGroupDesc(body: Uint8Array): number[] {
+  const groups: number[] = [];
+  forEachEntry(body, 0, 16, 'group description', (bytes, at) => groups.push(bytes.readUInt32BE(at + 4)));
+  return groups;
+}
+
+/** A meter as configured; `band` is its first band where that drops, which is the only kind we make. */
+export type MeterDesc = {
+  meter: number;
+  unit: 'kbps' | 'pktps';
+  /** In the unit. */
+  rate?: number;
+  /** kbit or packets; absent where the meter does not say. */
+  burst?: number;
 };
 
-/**
- * Reads a part of a flow description and appends each flow to `target` as a record; `onFlow` is told where the record
- * lies in it. The caller may compare by hash and set `target.length = offset` to forget the record again. `stats` is one
- * object used anew for every flow: copy what is to be kept.
- */
-export function parseFlowDescPart(
-  body: Uint8Array,
-  target: ByteWriter,
-  onFlow: (offset: number, length: number, stats: FlowStats) => void,
-): void {
-  void body;
-  void target;
-  void onFlow;
-  void recordHeaderBytes;
-  throw new Error('parseFlowDescPart is being written');
+/** Meters of a part of an OFPMP_METER_CONFIG reply. */
+export function parseMeterConfig(body: Uint8Array): MeterDesc[] {
+  const meters: MeterDesc[] = [];
+  forEachEntry(body, 0, 8, 'meter configuration', (bytes, at, end) => {
+    const flags = bytes.readUInt16BE(at + 2);
+    const meter: MeterDesc = { meter: bytes.readUInt32BE(at + 4), unit: flags & 2 ? 'pktps' : 'kbps' };
+    const band = at + 8;
+    if (band < end) {
+      if (band + 16 > end) throw new ProtocolError('meter band cut short');
+      if (bytes.readUInt16BE(band) === 1) {
+        meter.rate = bytes.readUInt32BE(band + 4);
+        if (flags & 4) meter.burst = bytes.readUInt32BE(band + 8);
+      }
+    }
+    meters.push(meter);
+  });
+  return meters;
 }
 
-export type Aggregate = { flows: number; packets: number; bytes: number };
-
-export function parseAggregate(_body: Uint8Array): Aggregate {
-  throw new Error('parseAggregate is being written');
-}
-
-/** Group ids of a part of a group description. */
-export function parseGroupDesc(_body: Uint8Array): number[] {
-  throw new Error('parseGroupDesc is being written');
-}
-
-export type MeterDesc = { meter: number; unit: 'kbps' | 'pktps'; burst?: number; rate: number };
-
-/** Meters of a part of a meter configuration. */
-export function parseMeterConfig(_body: Uint8Array): MeterDesc[] {
-  throw new Error('parseMeterConfig is being written');
-}
-
+/** `mac` as a number; `config` and `state` are bit sets, see portConfig and portState. */
 export type PortDesc = { port: number; name: string; mac: number; config: number; state: number };
 
-/** OFPPS_LINK_DOWN and OFPPC_PORT_DOWN, OpenFlow 1.5.1 section 7.2.1. */
-export const portBit = { linkDown: 1, portDown: 1 } as const;
+/** OFPPC_PORT_DOWN and OFPPS_LINK_DOWN, OpenFlow 1.5.1 section 7.2.1. */
+export const portConfig = { portDown: 1 } as const;
+export const portState = { linkDown: 1 } as const;
 
-export function parsePortDesc(_body: Uint8Array): PortDesc[] {
-  throw new Error('parsePortDesc is being written');
+const portBytes = 40;
+
+function readPort(bytes: Buffer, at: number): PortDesc {
+  const name = bytes.subarray(at + 16, at + 32);
+  const end = name.indexOf(0);
+  return {
+    port: bytes.readUInt32BE(at),
+    name: name.toString('utf8', 0, end < 0 ? name.length : end),
+    mac: bytes.readUIntBE(at + 8, 6),
+    config: bytes.readUInt32BE(at + 32),
+    state: bytes.readUInt32BE(at + 36),
+  };
 }
 
-export type PortStatus = { reason: 'add' | 'delete' | 'modify'; port: PortDesc };
-
-export function parsePortStatus(_body: Uint8Array): PortStatus {
-  throw new Error('parsePortStatus is being written');
+/** Ports of a part of an OFPMP_PORT_DESC reply. */
+export function parsePortDesc(body: Uint8Array): PortDesc[] {
+  const ports: PortDesc[] = [];
+  forEachEntry(body, 4, portBytes, 'port description', (bytes, at) => ports.push(readPort(bytes, at)));
+  return ports;
 }
 
-export type FlowUpdate =
-  | {
-      event: 'initial' | 'added' | 'removed' | 'modified';
-      /** OFPRR_* of a removed flow. */
-      reason: number;
-      /** The flow as a record in the writer that was given; without instructions where none came. */
-      offset: number;
-      length: number;
-    }
-  /** Our own change: the xid of the flow_mod that made it. */
-  | { event: 'abbreviated'; xid: number }
-  | { event: 'paused' | 'resumed' };
+const portReasons = ['add', 'delete', 'modify'] as const;
 
-/** Reads a flow monitor's reply; flows are appended to `target` as records. */
-export function parseFlowUpdates(_body: Uint8Array, _target: ByteWriter): FlowUpdate[] {
-  throw new Error('parseFlowUpdates is being written');
+export type PortStatus = { reason: (typeof portReasons)[number]; port: PortDesc };
+
+export function parsePortStatus(body: Uint8Array): PortStatus {
+  const bytes = asBuffer(body);
+  need(bytes, 0, 8 + portBytes, 'PORT_STATUS');
+  const reason = portReasons[bytes[0]!];
+  if (reason === undefined) throw new ProtocolError(`PORT_STATUS reason ${bytes[0]}`);
+  return { reason, port: readPort(bytes, 8) };
 }

@@ -1,0 +1,33 @@
+/** Units of the fabric itself: the base of the pipeline, tunnels, and the keys a peer may send. */
+import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
+import type { Path } from '../intent/model.ts';
+import { canary } from '../pipeline/stages/canary.ts';
+import { trackConnections } from '../pipeline/stages/conntrack.ts';
+import { localOutput } from '../pipeline/stages/output.ts';
+import { admitKey, tunnelPort } from '../pipeline/stages/tunnel.ts';
+import type { CompileState, Unit } from './state.ts';
+
+export function baseUnit(state: CompileState): Unit[] {
+  const on = [...state.hypervisors.keys()].sort((a, b) => a - b);
+  return on.length === 0 ? [] : [{ key: 'base', on, flows: [...trackConnections(), localOutput(), canary()] }];
+}
+
+export function tunnelUnit(state: CompileState, from: HypervisorNumber, to: HypervisorNumber): Unit[] {
+  const ofport = state.tunnel(from, to);
+  const resource = state.hypervisors.get(to);
+  if (ofport === undefined || resource === undefined || !state.hypervisors.has(from)) return [];
+  if (!state.placement.peersOf(from).includes(to)) return [];
+  return [{ key: `tunnel/${from}/${to}`, on: [from], flows: tunnelPort(to, ofport, resource) }];
+}
+
+export function admitUnits(state: CompileState, tenant: Path): Unit[] {
+  const owner = state.view.getAs('tenant', tenant);
+  if (owner === undefined) return [];
+  const hosts = state.placement.hostsOfTenant(tenant).filter((h) => state.hypervisors.has(h));
+  if (hosts.length < 2) return [];
+  return hosts.map((peer) => ({
+    key: `admit/${owner.number}/${peer}`,
+    on: hosts.filter((h) => h !== peer),
+    flows: [admitKey(peer, owner.id, owner.number)],
+  }));
+}

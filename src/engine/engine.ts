@@ -1,0 +1,414 @@
+/**
+ * The way of the data: commits of intent and events of the inventory go in, passes of units go out to the switches.
+ * One loop, one step at a time: what arrives while a step is under way is taken together by the next one.
+ */
+import type { Logger } from 'pino';
+import { Compiler, type Delta } from '../compile/compiler.ts';
+import type { CompileState, Subject } from '../compile/state.ts';
+import type { ChassisFacts, HypervisorNumber, InterfaceFacts, SwitchPlugin } from '../drivers/switch-plugin.ts';
+import type { Commit, Path, Resource, View } from '../intent/model.ts';
+import { Bindings, type Decision } from '../inventory/bindings.ts';
+import { datapathIdOf, Fleet, type Member } from '../inventory/fleet.ts';
+import { parentPath } from '../inventory/paths.ts';
+import { Zones, zonesPrefix } from '../inventory/zones.ts';
+import { Problem } from '../problems.ts';
+import type { Progress } from '../reconcile/progress.ts';
+import type { Store } from '../store/store.ts';
+
+export type EngineEvent =
+  | { type: 'commit'; commit: Commit }
+  | { type: 'chassis'; facts: ChassisFacts }
+  | { type: 'chassisGone'; systemId: string; reason: string }
+  | { type: 'interfaces'; hypervisor: HypervisorNumber; interfaces: InterfaceFacts[] }
+  | { type: 'tunnels'; hypervisor: HypervisorNumber; ofports: Map<HypervisorNumber, number> }
+  | { type: 'acknowledged'; hypervisor: HypervisorNumber }
+  | { type: 'settle' };
+
+export type EngineOptions = {
+  view: View;
+  store: Store;
+  plugin: SwitchPlugin;
+  progress: Progress;
+  log: Logger /** Milliseconds. */;
+  now?(): number;
+};
+
+const chassisPrefix = 'chassis/';
+
+/** How long a hypervisor's tunnels are waited for before its switch is brought in line without them, milliseconds. */
+const tunnelPatience = 3_000;
+
+/** Pause before the store is tried again, milliseconds. */
+const storePause = 1_000;
+
+export class Engine {
+  readonly fleet = new Fleet();
+  readonly bindings: Bindings;
+  readonly zones = new Zones();
+  readonly compiler: Compiler;
+  readonly #view: View;
+  readonly #store: Store;
+  readonly #plugin: SwitchPlugin;
+  readonly #progress: Progress;
+  readonly #log: Logger;
+  #queue: EngineEvent[] = [];
+  #running: Promise<void> | undefined;
+  #stopped = false;
+  readonly #touched = new Set<Path>();
+  readonly #tunnelSubjects = new Set<HypervisorNumber>();
+  readonly #retunnel = new Set<HypervisorNumber>();
+  readonly #wantedTunnels = new Map<HypervisorNumber, Map<HypervisorNumber, string>>();
+  /** Hypervisors whose tunnels are being waited for. */
+  readonly #patient = new Set<HypervisorNumber>();
+  readonly #flushing = new Set<string>();
+  readonly #chassisWrites = new Map<string, string>();
+  #deletes: string[] = [];
+  /** Called after each pass with what was deleted in it, and the switches the pass went to. */
+  onPass:
+    | ((pass: { sequence: number; on: HypervisorNumber[]; deleted: Resource[]; touched: Path[] }) => void)
+    | undefined;
+
+  constructor(options: EngineOptions) {
+    this.#view = options.view;
+    this.#store = options.store;
+    this.#plugin = options.plugin;
+    this.#progress = options.progress;
+    this.#log = options.log;
+    this.bindings = new Bindings(options.view, this.fleet);
+    this.compiler = new Compiler(this.state, (flows) => options.plugin.encode(flows));
+  }
+
+  get state(): CompileState {
+    const { fleet } = this;
+    const { placement } = this.bindings;
+    return {
+      view: this.#view,
+      placement,
+      hypervisors: fleet.programmed,
+      tunnel: (from, to) => fleet.get(from)?.tunnels.get(to),
+    };
+  }
+
+  /** Takes over what is durable and compiles all of it once. Nothing reaches a switch before. */
+  async load(revision: number): Promise<void> {
+    const remembered = new Map<HypervisorNumber, ChassisFacts>();
+    for (const e of (await this.#store.list(chassisPrefix)).entries)
+      remembered.set(Number(e.key.slice(chassisPrefix.length)), JSON.parse(e.value) as ChassisFacts);
+    for (const h of this.#view.children('hypervisor', ''))
+      if (h.spec.admission !== 'lost') this.#admit(h, remembered.get(h.id));
+    const { entries } = await this.#store.list(zonesPrefix);
+    for (const { hypervisor, port, uid } of this.zones.load(entries)) {
+      const resource = this.#view.getAs('port', port);
+      if (resource === undefined || resource.uid !== uid || this.fleet.get(hypervisor) === undefined)
+        this.zones.retire(hypervisor, uid);
+      else {
+        this.bindings.claims.remember(resource.spec.ifaceId, hypervisor);
+        this.bindings.reconsider([resource.spec.ifaceId]);
+      }
+    }
+    this.compiler.mark('base');
+    for (const network of this.#everyRuleBucket()) this.compiler.mark(network);
+    await this.#step([], revision);
+  }
+
+  *#everyRuleBucket(): Iterable<Subject> {
+    for (const tenant of this.#view.children('tenant', '')) {
+      for (const network of this.#view.children('network', tenant.path)) {
+        for (const rule of this.#view.children('rule', network.path))
+          yield `rules:${network.path}:${rule.spec.priority}:${rule.spec.action}`;
+      }
+    }
+  }
+
+  push(event: EngineEvent): void {
+    if (this.#stopped) return;
+    this.#queue.push(event);
+    this.#running ??= this.#run();
+  }
+
+  /** Resolves when everything pushed so far has been dealt with. */
+  async idle(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#queue = [];
+    await this.idle();
+  }
+
+  async #run(): Promise<void> {
+    // Let what arrives in this turn of the event loop come together.
+    await Promise.resolve();
+    try {
+      while (this.#queue.length > 0) {
+        const events = this.#queue;
+        this.#queue = [];
+        await this.#step(events, 0);
+      }
+    } catch (error) {
+      this.#log.fatal({ err: error }, 'a step of the engine failed');
+      throw error;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #step(events: EngineEvent[], loadedRevision: number): Promise<void> {
+    let revision = Math.max(this.#progress.observed, loadedRevision);
+    const deleted: Resource[] = [];
+    for (const event of events) {
+      if (event.type === 'commit') revision = Math.max(revision, event.commit.revision);
+      this.#take(event, deleted);
+    }
+    const decisions = this.bindings.decide();
+    const zones = decisions.map((d) => this.#zoneFor(d));
+    await this.#persist();
+    decisions.forEach((decision, i) => {
+      const effect = this.bindings.carryOut(decision, zones[i]);
+      this.compiler.markPlacement(effect);
+      this.#touched.add(decision.port);
+      for (const h of effect.tenantHosts) {
+        this.#retunnel.add(h);
+        for (const peer of this.bindings.placement.hostsOfTenant(parentPath(parentPath(decision.port))))
+          this.#retunnel.add(peer);
+      }
+    });
+    this.#setTunnels();
+    for (const h of this.#tunnelSubjects)
+      for (const peer of this.#peersEver(h)) this.compiler.mark(`tunnel:${h}:${peer}`);
+    const delta = this.compiler.flush();
+    this.#send(delta, revision, deleted);
+    this.#countMissingTunnels();
+    this.#tunnelSubjects.clear();
+    for (const member of this.fleet.all()) this.#readyIfComplete(member);
+    this.#flushRetired();
+  }
+
+  #take(event: EngineEvent, deleted: Resource[]): void {
+    switch (event.type) {
+      case 'commit':
+        for (const change of event.commit.changes) {
+          this.#touched.add(change.path);
+          if (change.after === undefined && change.before !== undefined) deleted.push(change.before);
+          if (change.kind === 'port') this.bindings.portChanged(change.before, change.after);
+          if (change.kind === 'hypervisor') this.#hypervisorChanged(change.before, change.after);
+          this.compiler.markCommit(change);
+        }
+        return;
+      case 'chassis': {
+        const member = this.fleet.seen(event.facts);
+        if (member !== undefined) this.#rememberChassis(member);
+        return;
+      }
+      case 'chassisGone': {
+        const member = this.fleet.gone(event.systemId);
+        if (member !== undefined) this.bindings.reconsider(this.bindings.claims.away(member.number));
+        return;
+      }
+      case 'interfaces': {
+        const member = this.fleet.get(event.hypervisor);
+        if (member === undefined) return;
+        member.reported = true;
+        this.bindings.reconsider(this.bindings.claims.update(event.hypervisor, event.interfaces));
+        return;
+      }
+      case 'tunnels': {
+        const member = this.fleet.get(event.hypervisor);
+        if (member === undefined) return;
+        for (const peer of new Set([...member.tunnels.keys(), ...event.ofports.keys()])) {
+          if (member.tunnels.get(peer) !== event.ofports.get(peer))
+            this.compiler.mark(`tunnel:${event.hypervisor}:${peer}`);
+        }
+        member.tunnels = event.ofports;
+        this.#tunnelSubjects.add(event.hypervisor);
+        return;
+      }
+      // Their work is done at the end of the step.
+      case 'acknowledged':
+      case 'settle':
+        return;
+    }
+  }
+
+  #hypervisorChanged(before: Resource<'hypervisor'> | undefined, after: Resource<'hypervisor'> | undefined): void {
+    const number = (after ?? before)?.id;
+    if (number === undefined) return;
+    if (after === undefined || after.spec.admission === 'lost') {
+      if (before === undefined || this.fleet.get(number) === undefined) return;
+      this.bindings.reconsider(this.bindings.claims.forget(number));
+      for (const port of this.bindings.placement.portsOn(number)) {
+        const resource = this.#view.getAs('port', port);
+        if (resource !== undefined) this.bindings.reconsider([resource.spec.ifaceId]);
+      }
+      const member = this.fleet.remove(number);
+      if (member?.present === true && member.facts !== undefined) this.fleet.seen(member.facts);
+      this.#plugin.dismiss(number);
+      this.#progress.remove(number);
+      this.#wantedTunnels.delete(number);
+      this.#deletes.push(...this.zones.forget(number), `${chassisPrefix}${number}`);
+      this.#chassisWrites.delete(`${chassisPrefix}${number}`);
+      this.compiler.mark('base');
+      return;
+    }
+    if (this.fleet.get(number) === undefined) this.#admit(after, undefined);
+    else this.fleet.admit(after);
+    this.bindings.reconsider(this.bindings.claims.ifaceIdsOn(number));
+  }
+
+  #admit(resource: Resource<'hypervisor'>, remembered: ChassisFacts | undefined): void {
+    const member = this.fleet.admit(resource, remembered);
+    this.#progress.add(member.number);
+    this.compiler.mark('base');
+    if (member.present) this.#rememberChassis(member);
+    this.#plugin.admit({
+      hypervisor: member.number,
+      systemId: resource.spec.systemId,
+      datapathId: datapathIdOf(member.number),
+    });
+  }
+
+  /** The encapsulation address of a hypervisor that is away must be known after a restart too, or its tunnels would go. */
+  #rememberChassis(member: Member): void {
+    this.#chassisWrites.set(`${chassisPrefix}${member.number}`, JSON.stringify(member.facts));
+    for (const peer of this.bindings.placement.peersOf(member.number)) this.#retunnel.add(peer);
+    this.#retunnel.add(member.number);
+  }
+
+  #zoneFor(decision: Decision): number | undefined {
+    const before = this.bindings.placement.get(decision.port);
+    const port = this.#view.getAs('port', decision.port);
+    const uid = port?.uid ?? decision.uid;
+    if (before !== undefined && before.hypervisor !== decision.to?.hypervisor)
+      this.zones.retire(before.hypervisor, this.zones.ownerOf(before.hypervisor, before.zone) ?? uid);
+    return decision.to === undefined ? undefined : this.zones.allocate(decision.to.hypervisor, decision.port, uid);
+  }
+
+  async #persist(): Promise<void> {
+    const put = this.zones.takeWrites();
+    for (const [key, value] of this.#chassisWrites) put.set(key, value);
+    this.#chassisWrites.clear();
+    const deletes = this.#deletes.filter((k) => !put.has(k));
+    this.#deletes = [];
+    if (put.size === 0 && deletes.length === 0) return;
+    for (;;) {
+      try {
+        const result = await this.#store.commit({ put, delete: deletes });
+        if (!result.ok) throw new Error(`unexpected conflict on ${result.conflicts.join()}`);
+        return;
+      } catch (error) {
+        if (!(error instanceof Problem) || error.code !== 'store.unavailable' || this.#stopped) throw error;
+        this.#log.error({ err: error }, 'the store does not take id allocations; bindings wait');
+        await new Promise((resume) => setTimeout(resume, storePause));
+      }
+    }
+  }
+
+  #setTunnels(): void {
+    for (const h of this.#retunnel) {
+      if (this.fleet.get(h) === undefined) continue;
+      const wanted = new Map<HypervisorNumber, string>();
+      for (const peer of this.bindings.placement.peersOf(h)) {
+        const ip = this.fleet.get(peer)?.facts?.encapIp;
+        if (ip !== undefined) wanted.set(peer, ip);
+      }
+      const before = this.#wantedTunnels.get(h);
+      if (before !== undefined && sameMap(before, wanted)) continue;
+      this.#wantedTunnels.set(h, wanted);
+      this.#tunnelSubjects.add(h);
+      this.#plugin.setTunnels(
+        h,
+        [...wanted].map(([peer, remoteIp]) => ({ peer, remoteIp })),
+      );
+    }
+    this.#retunnel.clear();
+  }
+
+  #peersEver(h: HypervisorNumber): Iterable<HypervisorNumber> {
+    return new Set([...(this.#wantedTunnels.get(h)?.keys() ?? []), ...(this.fleet.get(h)?.tunnels.keys() ?? [])]);
+  }
+
+  #missingTunnels(h: HypervisorNumber): number {
+    const there = this.fleet.get(h)?.tunnels;
+    let missing = 0;
+    for (const peer of this.#wantedTunnels.get(h)?.keys() ?? []) if (there?.has(peer) !== true) missing++;
+    return missing;
+  }
+
+  #countMissingTunnels(): void {
+    for (const h of this.#tunnelSubjects) this.#progress.tunnelsMissing(h, this.#missingTunnels(h));
+  }
+
+  #send(delta: Delta, revision: number, deleted: Resource[]): void {
+    const on = new Set<HypervisorNumber>();
+    for (const s of delta.set) for (const h of s.on) on.add(h);
+    for (const r of delta.remove) for (const h of r.on) on.add(h);
+    const targets = [...on];
+    if (targets.length === 0 && revision <= this.#progress.observed && this.#touched.size === 0) return;
+    const touched = [...this.#touched];
+    this.#touched.clear();
+    const sequence = this.#progress.begin(revision, targets, touched);
+    for (const s of delta.set)
+      if (s.unit.startsWith('tunnel/')) for (const h of s.on) this.#progress.tunnelsSent(h, sequence);
+    if (targets.length > 0) this.#plugin.apply({ sequence, set: delta.set, remove: delta.remove });
+    this.onPass?.({ sequence, on: targets, deleted, touched });
+  }
+
+  /** A switch is brought in line once everything that belongs on it is known: its interfaces and its tunnels' ports. */
+  #readyIfComplete(member: Member): void {
+    if (member.ready || !member.reported) return;
+    if (this.#missingTunnels(member.number) > 0) {
+      if (this.#patient.has(member.number)) return;
+      this.#patient.add(member.number);
+      setTimeout(() => {
+        this.#patient.delete(member.number);
+        if (member.ready || !member.reported || this.#stopped) return;
+        this.#log.warn(
+          { hypervisor: member.resource.name },
+          'tunnels are missing; the switch is programmed without them',
+        );
+        this.#ready(member);
+      }, tunnelPatience).unref();
+      return;
+    }
+    this.#ready(member);
+  }
+
+  #ready(member: Member): void {
+    member.ready = true;
+    this.#plugin.ready(member.number);
+  }
+
+  /** Zones that were given up: flushed once the switch has confirmed that no flow uses them. */
+  #flushRetired(): void {
+    for (const member of this.fleet.all()) {
+      const progress = this.#progress.of(member.number);
+      if (progress?.connected !== true || progress.acknowledged < progress.sent) continue;
+      for (const zone of this.zones.retired(member.number)) {
+        const key = `${member.number}/${zone}`;
+        if (this.#flushing.has(key)) continue;
+        this.#flushing.add(key);
+        this.#plugin
+          .flushZone(member.number, zone)
+          .then(
+            () => {
+              this.zones.release(member.number, zone);
+              this.push({ type: 'settle' });
+            },
+            (error: unknown) =>
+              this.#log.warn(
+                { err: error, hypervisor: member.resource.name, zone },
+                'a conntrack zone could not be flushed; it stays retired',
+              ),
+          )
+          .finally(() => this.#flushing.delete(key));
+      }
+    }
+  }
+}
+
+function sameMap<K, V>(a: Map<K, V>, b: Map<K, V>): boolean {
+  if (a.size !== b.size) return false;
+  for (const [k, v] of a) if (b.get(k) !== v) return false;
+  return true;
+}

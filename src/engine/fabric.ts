@@ -1,0 +1,159 @@
+/** What the world looks like, for the API: hypervisors, bindings, flows and whom they serve. */
+
+import type { ChassisFacts, HypervisorNumber, InstalledFlow, SwitchPlugin } from '../drivers/switch-plugin.ts';
+import type { Path, View } from '../intent/model.ts';
+import { datapathIdOf } from '../inventory/fleet.ts';
+import type { Flow } from '../pipeline/flow.ts';
+import { tableById, tableName } from '../pipeline/tables.ts';
+import { Problem } from '../problems.ts';
+import type { Binding, DumpedFlow, Fabric } from '../reconcile/contract.ts';
+import type { Progress } from '../reconcile/progress.ts';
+import type { Engine } from './engine.ts';
+import { startPreview } from './preview.ts';
+import { inWords, purposeOf } from './purpose.ts';
+import { findPorts } from './where.ts';
+
+export type FabricOptions = {
+  view: View;
+  engine: Engine;
+  progress: Progress;
+  plugin: SwitchPlugin;
+  metrics: Fabric['metrics'];
+  ready: Fabric['ready'];
+};
+
+export function createFabric({ view, engine, progress, plugin, metrics, ready }: FabricOptions): Fabric {
+  const { fleet, bindings } = engine;
+
+  function numberOf(hypervisor: Path): HypervisorNumber {
+    const member = fleet.byPath(hypervisor);
+    if (member === undefined)
+      throw new Problem('hypervisor.not-connected', `${hypervisor} is not an approved hypervisor`);
+    return member.number;
+  }
+
+  function dumped(flow: Flow | InstalledFlow): DumpedFlow {
+    return {
+      flow,
+      text: plugin.format(flow),
+      tableName: tableName(flow.table) ?? String(flow.table),
+      purpose: purposeOf(view, flow.cookie),
+      ...('packets' in flow ? { stats: { packets: flow.packets, bytes: flow.bytes, duration: flow.duration } } : {}),
+    };
+  }
+
+  function bindingOf(port: Path): Binding | null {
+    const bound = bindings.placement.get(port);
+    if (bound === undefined) return null;
+    return {
+      hypervisor: fleet.name(bound.hypervisor),
+      interface: bound.interface,
+      ofport: bound.ofport,
+      zone: bound.zone,
+    };
+  }
+
+  return {
+    pending: () => fleet.pending(),
+    chassis: (path): ChassisFacts | undefined => fleet.byPath(path)?.facts,
+    connected: (path) => {
+      const member = fleet.byPath(path);
+      return member !== undefined && member.present && progress.of(member.number)?.connected === true;
+    },
+    portsOn: (path) => {
+      const member = fleet.byPath(path);
+      return member === undefined ? 0 : bindings.placement.portsOn(member.number).size;
+    },
+    binding: bindingOf,
+    datapathId: (h) => datapathIdOf(h.id).toString(16).padStart(16, '0'),
+    flows: async (path, which) => {
+      const h = numberOf(path);
+      const flows = which === 'installed' ? await plugin.installed(h) : await plugin.desired(h);
+      return flows.map(dumped).sort((a, b) => a.flow.table - b.flow.table || b.flow.priority - a.flow.priority);
+    },
+    drift: async (path) => {
+      const { missing, extra, different } = await plugin.drift(numberOf(path));
+      return {
+        missing: missing.map(dumped),
+        extra: extra.map(dumped),
+        different: different.map(([desired, installed]) => ({
+          desired: dumped(desired),
+          installed: dumped(installed),
+        })),
+      };
+    },
+    explain: async (text) => {
+      const found = await locate(text);
+      const purpose = purposeOf(view, found.cookie);
+      const table = tableById(found.flow?.table ?? -1);
+      const lines = [`${purpose.stage}: ${purpose.text}.`];
+      if (table !== undefined) lines.push(`Table ${table.id} ${table.name}: ${table.purpose}.`);
+      if (purpose.path !== undefined) lines.push(...about(view, purpose.path));
+      return {
+        flow: found.flow === undefined ? undefined : plugin.format(found.flow),
+        stage: purpose.stage,
+        path: purpose.path,
+        text: lines,
+        hypervisors: found.on,
+      };
+    },
+    where: (query) => findPorts(view, query).map((port) => ({ port, binding: bindingOf(port.path) })),
+    preview: () => {
+      const started = startPreview(
+        engine.compiler,
+        (flow) => matchKey(plugin, flow),
+        (flow) => plugin.format(flow),
+      );
+      return {
+        staged: started.staged,
+        result: () => [...started.result()].map(([h, counts]) => ({ hypervisor: fleet.name(h), ...counts })),
+      };
+    },
+    metrics,
+    ready,
+  };
+
+  /** The flow a text means, and where it is desired. */
+  async function locate(text: string): Promise<{ cookie: bigint; flow: Flow | undefined; on: string[] }> {
+    const trimmed = text.trim();
+    const cookieOnly = /^(cookie=)?0x[0-9a-f]+$/i.test(trimmed);
+    const wanted = cookieOnly ? undefined : plugin.parse(trimmed);
+    const cookie = cookieOnly ? BigInt(trimmed.replace(/^cookie=/i, '')) : (wanted?.cookie ?? 0n);
+    const key = wanted === undefined ? undefined : matchKey(plugin, wanted);
+    const on: string[] = [];
+    let flow: Flow | undefined = wanted;
+    let known = cookie;
+    for (const member of fleet.all()) {
+      const hit = (await plugin.desired(member.number)).find((f) =>
+        key === undefined ? f.cookie === cookie : matchKey(plugin, f) === key,
+      );
+      if (hit === undefined) continue;
+      on.push(member.resource.name);
+      flow = hit;
+      known = hit.cookie;
+    }
+    return { cookie: known, flow, on };
+  }
+}
+
+function matchKey(plugin: SwitchPlugin, flow: Flow): string {
+  return plugin.format({ table: flow.table, priority: flow.priority, match: flow.match, cookie: 0n, actions: [] });
+}
+
+function about(view: View, path: Path): string[] {
+  const resource = view.get(path);
+  if (resource === undefined) return [];
+  const lines = [`It serves the ${inWords(path)} (revision ${resource.revision}).`];
+  if (resource.kind === 'rule') {
+    const { action, from, to, protocol, ports, priority } = resource.spec;
+    const end = (e: object) => Object.entries(e).map(([k, v]) => (k === 'any' ? 'any' : `${k} ${v}`))[0];
+    lines.push(
+      `The rule says: ${action} ${protocol}${ports === undefined ? '' : ` ${ports.join(', ')}`} from ${end(from)} to ${end(to)}, priority ${priority}.`,
+    );
+  }
+  if (resource.kind === 'port')
+    lines.push(
+      `The port has MAC ${resource.spec.mac} and ${resource.spec.ips.join(', ')} in tier ${resource.spec.tier}.`,
+    );
+  return lines;
+}

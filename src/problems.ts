@@ -86,6 +86,11 @@ export const problems = {
     title: 'Something depends on the resource',
     advice: 'Delete the dependants listed in errors first.',
   },
+  'resource.built-in': {
+    status: 409,
+    title: 'The resource is built in',
+    advice: 'Replace it if another content is wanted; it cannot be deleted.',
+  },
   'resource.immutable': {
     status: 409,
     title: 'The field cannot be changed',

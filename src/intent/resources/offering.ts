@@ -3,19 +3,17 @@ import { defineResource, type SpecOf } from '../define.ts';
 import { Description } from '../fields.ts';
 
 export const service = Type.Union(
-  (
-    [
-      'routing',
-      'rules',
-      'source-nat',
-      'static-nat',
-      'port-forwarding',
-      'dhcp',
-      'firewall',
-      'load-balancer',
-      'vpn',
-    ] as const
-  ).map((s) => Type.Literal(s)),
+  [
+    Type.Literal('routing'),
+    Type.Literal('rules'),
+    Type.Literal('source-nat'),
+    Type.Literal('static-nat'),
+    Type.Literal('port-forwarding'),
+    Type.Literal('dhcp'),
+    Type.Literal('firewall'),
+    Type.Literal('load-balancer'),
+    Type.Literal('vpn'),
+  ],
   { description: 'A service a network can have' },
 );
 

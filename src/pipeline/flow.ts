@@ -108,6 +108,7 @@ export type Action =
   | { type: 'outputReg'; source: Subfield }
   | { type: 'group'; group: number }
   | { type: 'meter'; meter: number }
+  /** in_port may be set too, without a mask: another value than the real one lets a packet leave by its own port. */
   | { type: 'setField'; field: FieldName; value: Scalar; mask?: Scalar }
   /** NXAST_REG_MOVE / OFPAT_COPY_FIELD. */
   | { type: 'move'; source: Subfield; target: Subfield }
@@ -126,8 +127,10 @@ export type Action =
       exec?: Action[];
     }
   | { type: 'ctClear' }
+  /** NXAST_CONJUNCTION: clause k of n, counted from 1 as ovs-ofctl does. Beside it only notes are allowed. */
   | { type: 'conjunction'; id: number; clause: number; clauses: number }
   | { type: 'resubmit'; table: number; port?: number }
+  /** NXAST_NOTE: comes back from a switch with zeros that pad it to 6 bytes, 14, 22 … */
   | { type: 'note'; data: Uint8Array };
 
 export type Flow = {

@@ -155,8 +155,7 @@ function decodeAction(bytes: Buffer, at: number, length: number): Action {
   const type = bytes.readUInt16BE(at);
   switch (type) {
     case actionType.output:
-      exactly(length, 16, 'output');
-      return { type: 'output', port: bytes.readUInt32BE(at + 4) };
+      return decodeOutput(bytes, at, length);
     case actionType.group:
       exactly(length, 8, 'group');
       return { type: 'group', group: bytes.readUInt32BE(at + 4) };
@@ -175,6 +174,16 @@ function decodeAction(bytes: Buffer, at: number, length: number): Action {
     default:
       throw new VocabularyError(`action type ${type} is none of ours`);
   }
+}
+
+function decodeOutput(bytes: Buffer, at: number, length: number): Action {
+  exactly(length, 16, 'output');
+  const port = bytes.readUInt32BE(at + 4);
+  // The length means something to the controller's port only.
+  if (port === reservedPort.controller && bytes.readUInt16BE(at + 8) !== wholeFrame) {
+    throw new VocabularyError('output of a part of the frame to the controller is none of ours');
+  }
+  return { type: 'output', port };
 }
 
 function exactly(length: number, wanted: number, what: string): void {

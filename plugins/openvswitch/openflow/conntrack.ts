@@ -38,6 +38,9 @@ const range = { ipv4Min: 1, ipv4Max: 2, ipv6Min: 4, ipv6Max: 8, portMin: 16, por
 export function putConntrack(target: ByteWriter, action: Conntrack, kind: PacketKind | undefined): void {
   if (kind?.isIp === false) throw new Error('ct: the match lacks its prerequisite (an IP eth_type)');
   if (action.force && !action.commit) throw new Error('ct: force needs commit');
+  if (action.nat !== undefined && action.nat.kind !== 'restore' && !action.commit) {
+    throw new Error(`ct nat: ${action.nat.kind} needs commit`);
+  }
   const start = target.length;
   startNicira(target, 0, ctSubtype);
   target.u16((action.commit ? flag.commit : 0) | (action.force ? flag.force : 0));

@@ -39,7 +39,8 @@ export type Daemon = {
 
 export type DaemonOptions = {
   env?: NodeJS.ProcessEnv;
-  cwd?: string /** A line of its standard error. */;
+  cwd?: string;
+  /** Called with each line of its standard error. */
   line?: (text: string) => void;
 };
 

@@ -4,7 +4,7 @@ export type RunOptions = {
   env?: NodeJS.ProcessEnv;
   cwd?: string;
   /** Written to standard input, which is then closed. */
-  input?: string;
+  input?: string | Uint8Array;
   /** Milliseconds until the program is killed; 30,000 unless told. */
   timeout?: number;
   signal?: AbortSignal;

@@ -1,7 +1,7 @@
 /** Real Open vSwitch for tests, without privileges: ovsdb-server and ovs-vswitchd with the dummy datapath. */
 import { join } from 'node:path';
 import type { TestContext } from 'vitest';
-import { ephemeralDirectory, until } from '../../src/sandbox/ephemeral.ts';
+import { ephemeralDirectory } from '../../src/sandbox/ephemeral.ts';
 import { findOpenVswitch, type OpenVswitch } from '../../src/sandbox/open-vswitch/find.ts';
 import { type DaemonName, startSwitch } from '../../src/sandbox/open-vswitch/instance.ts';
 
@@ -87,8 +87,6 @@ export async function startDummySwitch(options: DummySwitchOptions = {}): Promis
       vswitchdArgs: ['--enable-dummy', '--disable-system', '--disable-system-route'],
       configure,
     });
-    // Until vswitchd has read the database there is no bridge to talk to.
-    if (made !== undefined) await instance.vsctl('wait-until', 'Bridge', made, 'datapath_id!=[]');
     return {
       directory: directory.path,
       database: instance.database,
@@ -106,12 +104,6 @@ export async function startDummySwitch(options: DummySwitchOptions = {}): Promis
       async restart(daemon) {
         await instance.kill(daemon);
         await instance.start(daemon);
-        if (daemon === 'ovs-vswitchd') {
-          await until(
-            'ovs-vswitchd to read its configuration',
-            async () => (await instance.appctl('ofproto/list')).includes(bridge) || made === undefined,
-          );
-        }
       },
       async [Symbol.asyncDispose]() {
         await instance[Symbol.asyncDispose]();

@@ -14,8 +14,9 @@ export type SwitchInstance = AsyncDisposable & {
   /** ovs-ofctl -O OpenFlow15 over a bridge's management socket: `ofctl('br-int', 'dump-flows', 'table=0')`. */
   ofctl(bridge: string, command: string, ...args: string[]): Promise<string>;
   appctl(...args: string[]): Promise<string>;
+  running(daemon: DaemonName): boolean;
   kill(daemon: DaemonName, signal?: NodeJS.Signals): Promise<void>;
-  /** Starts a daemon that was killed. */
+  /** Starts a daemon that was killed; ovs-vswitchd has its bridges (and no flows) when this resolves. */
   start(daemon: DaemonName): Promise<void>;
 };
 
@@ -62,6 +63,8 @@ export async function startSwitch(options: InstanceOptions): Promise<SwitchInsta
       return existsSync(ready);
     });
   };
+  const vsctl: SwitchInstance['vsctl'] = (...args) => tool('ovs-vsctl', [`--db=${database}`, '--timeout=20', ...args]);
+  const appctl: SwitchInstance['appctl'] = (...args) => tool('ovs-appctl', ['-t', path('ovs-vswitchd.ctl'), ...args]);
   const start = async (name: DaemonName): Promise<void> => {
     if (name === 'ovsdb-server') {
       const remotes = [`--remote=p${database}`, '--remote=db:Open_vSwitch,Open_vSwitch,manager_options'];
@@ -70,6 +73,11 @@ export async function startSwitch(options: InstanceOptions): Promise<SwitchInsta
     } else {
       const files = [`--unixctl=${path('ovs-vswitchd.ctl')}`, `--pidfile=${path('ovs-vswitchd.pid')}`];
       await launch(name, [database, ...files, ...vswitchdArgs], path('ovs-vswitchd.ctl'));
+      const bridges = (await vsctl('list-br')).split('\n').filter((bridge) => bridge !== '');
+      await until('ovs-vswitchd to have its bridges', async () => {
+        const running = (await appctl('ofproto/list')).split('\n');
+        return bridges.every((bridge) => running.includes(bridge));
+      });
     }
   };
   const kill = async (name: DaemonName, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> => {
@@ -95,10 +103,11 @@ export async function startSwitch(options: InstanceOptions): Promise<SwitchInsta
   return {
     directory,
     database,
-    vsctl: (...args) => tool('ovs-vsctl', [`--db=${database}`, '--timeout=20', ...args]),
+    vsctl,
     ofctl: (bridge, command, ...args) =>
       tool('ovs-ofctl', ['-O', 'OpenFlow15', command, `unix:${path(`${bridge}.mgmt`)}`, ...args]),
-    appctl: (...args) => tool('ovs-appctl', ['-t', path('ovs-vswitchd.ctl'), ...args]),
+    appctl,
+    running: (name) => daemons.has(name),
     kill,
     start,
     async [Symbol.asyncDispose]() {

@@ -1,0 +1,48 @@
+import { spawn } from 'node:child_process';
+import { openSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { ControllerFacts, ControllerSettings } from './operations.ts';
+
+/** What the controller's process tells the one that started it. */
+export type ControllerMessage = { ready: ControllerFacts } | { failed: string };
+
+export type ControllerProcess = {
+  facts: ControllerFacts;
+  running(): boolean;
+  /** Resolves when it is gone. */
+  stop(signal: NodeJS.Signals): Promise<void>;
+};
+
+const entry = fileURLToPath(new URL('./controller-main.ts', import.meta.url));
+
+/** Starts the controller in a process of its own, so that it can die without the sandbox. @throws Error with the end of its log. */
+export function startControllerProcess(settings: ControllerSettings, log: string): Promise<ControllerProcess> {
+  const output = openSync(log, 'a', 0o600);
+  const args = ['--pdeathsig', 'KILL', '--', process.execPath, entry, JSON.stringify(settings)];
+  const child = spawn('setpriv', args, { stdio: ['ignore', output, output, 'ipc'] });
+  const ended = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+  });
+  return new Promise((resolve, reject) => {
+    const fail = (why: string): void => {
+      reject(
+        new Error(
+          `the controller did not start: ${why}\n${readFileSync(log, 'utf8').trim().split('\n').slice(-12).join('\n')}`,
+        ),
+      );
+    };
+    child.once('error', (error) => fail(error.message));
+    child.once('message', (message: ControllerMessage) => {
+      if ('failed' in message) return fail(message.failed);
+      resolve({
+        facts: message.ready,
+        running: () => child.exitCode === null && child.signalCode === null,
+        async stop(signal) {
+          if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+          await ended;
+        },
+      });
+    });
+    void ended.then(() => fail(`it ended (${child.signalCode ?? child.exitCode})`));
+  });
+}

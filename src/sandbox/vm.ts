@@ -1,0 +1,75 @@
+import { type Daemon, startDaemon } from './ephemeral.ts';
+import type { Hypervisor } from './hypervisor.ts';
+import type { NetworkNamespace } from './namespace.ts';
+
+export type VmOptions = {
+  name: string;
+  namespace: NetworkNamespace;
+  hypervisor: Hypervisor;
+  /** Name of the interface on the hypervisor; 15 characters at most, unique over all hypervisors. */
+  vif: string;
+  mac: string;
+  /** With its length: 10.0.1.11/24. */
+  address: string;
+  gateway?: string | undefined;
+  ifaceId: string;
+};
+
+/** A virtual machine as the network sees it: a namespace with one NIC, `eth0`. */
+export type Vm = {
+  readonly name: string;
+  readonly namespace: NetworkNamespace;
+  readonly vif: string;
+  hypervisor: Hypervisor;
+  options: VmOptions;
+  servers: Daemon[];
+};
+
+/** What is left of 1500 bytes under the largest encapsulation (Geneve with options), rounded down. */
+const mtu = 1400;
+
+export async function createVm(options: VmOptions): Promise<Vm> {
+  const { namespace, hypervisor, vif, mac, address, gateway } = options;
+  await hypervisor.namespace.ip(
+    `link add ${vif} type veth peer name eth0 address ${mac} mtu ${mtu} netns ${namespace.path}`,
+    `link set ${vif} arp off up`,
+  );
+  await namespace.ip(
+    `addr add ${address} dev eth0`,
+    'link set eth0 up',
+    ...(gateway === undefined ? [] : [`route add default via ${gateway} dev eth0`]),
+  );
+  // A veth leaves checksums to hardware it does not have; conntrack in userspace then finds every segment invalid.
+  await namespace.run('ethtool', ['-K', 'eth0', 'tx', 'off']);
+  return { name: options.name, namespace, vif, hypervisor, options, servers: [] };
+}
+
+/** What libvirt or Neutron does when the VM starts: a port on the integration bridge that carries the iface-id. */
+export async function plug(vm: Vm, bridge = 'br-int', ifaceId = vm.options.ifaceId): Promise<void> {
+  const { vswitch } = vm.hypervisor;
+  // The controller makes the integration bridge when the hypervisor is approved.
+  await vswitch.vsctl('wait-until', 'Bridge', bridge, 'datapath_id!=[]');
+  await vswitch.vsctl('add-port', bridge, vm.vif, '--', 'set', 'Interface', vm.vif, `external_ids:iface-id=${ifaceId}`);
+}
+
+export async function unplug(vm: Vm): Promise<void> {
+  await vm.hypervisor.vswitch.vsctl('--if-exists', 'del-port', vm.vif);
+}
+
+/** Moves the NIC to another hypervisor, as a live migration does at its end: first it goes here, then it appears there. */
+export async function move(vm: Vm, target: Hypervisor, bridge?: string): Promise<void> {
+  await unplug(vm);
+  await vm.hypervisor.namespace.ip(`link set ${vm.vif} netns ${target.namespace.path}`);
+  await target.namespace.ip(`link set ${vm.vif} arp off up`);
+  vm.hypervisor = target;
+  await plug(vm, bridge);
+}
+
+/** Answers every TCP connection to the port with one line, then closes. */
+export function serve(vm: Vm, port: number, answer: string, env: NodeJS.ProcessEnv): void {
+  const [program, ...args] = [
+    ...vm.namespace.prefix,
+    ...['socat', `TCP4-LISTEN:${port},reuseaddr,fork,backlog=64`, `SYSTEM:echo ${answer}`],
+  ];
+  vm.servers.push(startDaemon(program ?? 'nsenter', args, { env }));
+}

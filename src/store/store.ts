@@ -3,11 +3,15 @@
  * Implementations: level (embedded default), memory (tests). One conformance suite holds them to this page.
  */
 
-/** Values are JSON texts; the store does not look inside. */
+/**
+ * Keys are printable ASCII (0x20-0x7e), 1024 characters at most, so that code units and bytes sort alike. Values are
+ * JSON texts; the store does not look inside.
+ */
 export type Change = {
   /** Revision each key must have right now (0: must not exist), else the commit is a conflict. */
   expect?: ReadonlyMap<string, number>;
   put?: ReadonlyMap<string, string>;
+  /** Deleting what is not there is no write, and no error. */
   delete?: readonly string[];
 };
 
@@ -34,24 +38,32 @@ export type Limits = {
   changes: number;
 };
 
+/** A part of a list: so many entries behind a key, in the direction of reading. */
+export type Slice = { limit: number; after?: string; reverse?: boolean };
+
 export interface Store {
   /** Revision of the newest durable commit; 0 for an empty store. */
   readonly revision: number;
+  /** Revision the next call of `commit` has, unless something under way fails: ahead of `revision` by what is under way. */
+  readonly next: number;
   /** Oldest revision from which `watch` can go on. */
   readonly oldest: number;
   readonly limits: Limits;
-  /** Everything under the prefix at one revision, sorted by key (code unit order). */
-  list(prefix: string): Promise<{ revision: number; entries: Entry[] }>;
+  /** Everything (or a slice) under the prefix at one revision, sorted by key (code unit order). Costs what it answers. */
+  list(prefix: string, slice?: Slice): Promise<{ revision: number; entries: Entry[] }>;
   get(key: string): Promise<Entry | undefined>;
   /**
    * One atomic batch, one revision, durable when the promise resolves. Commits that wait share one sync.
    * Expectations are judged in the order of the calls, those still on their way to disk included.
+   * A change without writes is a revision too.
    * @throws Problem `store.unavailable` when the disk refuses; nothing of that commit is then visible, now or later.
+   * @throws Problem `request.too-large` beyond `limits.writes`. @throws TypeError for a key or value that is not valid.
    */
   commit(change: Change): Promise<CommitResult>;
   /**
    * Changes after revision `from`, in order, each once, then the new ones as they become durable, until the signal
-   * aborts. @throws Problem `events.compacted` when the log no longer reaches back to `from`.
+   * aborts or the store closes. @throws Problem `events.compacted` when the log no longer reaches back to `from`, or
+   * `from` lies ahead of the store (it was restored from a backup, say).
    */
   watch(from: number, signal?: AbortSignal): AsyncIterable<CommittedChange>;
   close(): Promise<void>;

@@ -220,4 +220,11 @@ describe('the cache', () => {
       expect(() => cache.apply(tables, version)).toThrow(ProtocolError);
     });
   }
+
+  test('takes as many rows as it is told to, and no more', () => {
+    const cache: TestCache = new DatabaseCache(schema, 2);
+    cache.apply({ Port: { [rowUuid]: { insert: {} }, [portUuid]: { insert: {} } } }, 'update2');
+    cache.apply({ Port: { [rowUuid]: { delete: null } }, Interface: { [rowUuid]: { insert: {} } } }, 'update2');
+    expect(() => cache.apply({ Port: { [rowUuid]: { insert: {} } } }, 'update2')).toThrow(/more than 2 rows/);
+  });
 });

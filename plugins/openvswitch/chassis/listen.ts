@@ -1,5 +1,5 @@
 /** Passive connection methods in Open vSwitch's notation (ovsdb(7)): where hypervisors reach us. */
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { connect, createServer, isIP, type Server, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
@@ -35,8 +35,15 @@ export type Listener = {
   close(): void;
 };
 
-/** @throws Error saying which target could not be listened on, and why. */
-export async function listen(target: ListenTarget, accept: (socket: Socket) => void): Promise<Listener> {
+/**
+ * @param failed is told when a connection could not be accepted, for want of file descriptors say.
+ * @throws Error saying which target could not be listened on, and why.
+ */
+export async function listen(
+  target: ListenTarget,
+  accept: (socket: Socket) => void,
+  failed: (error: Error) => void,
+): Promise<Listener> {
   const server = createServer({ keepAlive: true, keepAliveInitialDelay: 30_000, noDelay: true }, accept);
   const text = target.kind === 'unix' ? `punix:${target.path}` : `ptcp:${target.port}:${bracketed(target.address)}`;
   try {
@@ -53,6 +60,7 @@ export async function listen(target: ListenTarget, accept: (socket: Socket) => v
       cause: error,
     });
   }
+  server.on('error', failed);
   return { managers: managersOf(target, server), close: () => void server.close() };
 }
 
@@ -72,13 +80,14 @@ async function bindPath(server: Server, path: string): Promise<void> {
   try {
     await bind(server, () => server.listen(path));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || (await answers(path))) throw error;
+    const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+    if (!inUse || !lstatSync(path).isSocket() || (await answers(path))) throw error;
     rmSync(path);
     await bind(server, () => server.listen(path));
   }
 }
 
-/** False only where the file is known to be a dead socket: anything else is somebody's, and stays. */
+/** False only where the socket is known to be dead: any other is somebody's, and stays. */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);

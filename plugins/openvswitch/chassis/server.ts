@@ -41,7 +41,8 @@ export class ChassisServer implements Chassis {
   async start(): Promise<{ managers: string[] }> {
     try {
       for (const target of this.#targets) {
-        this.#listeners.push(await listen(target, (socket) => this.#accept(socket, target)));
+        const failed = (error: Error): void => this.#options.log.error({ err: error }, 'a connection was not accepted');
+        this.#listeners.push(await listen(target, (socket) => this.#accept(socket, target), failed));
       }
     } catch (error) {
       await this.stop();
@@ -155,7 +156,7 @@ export class ChassisServer implements Chassis {
     const living = this.#sessions.get(systemId);
     if (living && living !== session) {
       // Half-open after a reboot, perhaps: if it does not answer, the next attempt finds the place free.
-      living.connection.probe(RIVAL_PROBE);
+      living.connection.probe(Math.min(RIVAL_PROBE, this.#options.probeInterval ?? RIVAL_PROBE));
       session.connection.close(
         `system-id ${systemId} has a live session from ${living.peer}; if these are two hosts, give one another system-id`,
       );

@@ -37,8 +37,9 @@ export type SessionOptions = {
   log: ChassisLog;
 };
 
-export const NO_SYSTEM_ID =
-  'it has no system-id; on the hypervisor: ovs-vsctl set Open_vSwitch . external_ids:system-id=NAME';
+const NO_SYSTEM_ID = 'it has no system-id; on the hypervisor: ovs-vsctl set Open_vSwitch . external_ids:system-id=NAME';
+
+const MAX_SYSTEM_ID = 255;
 
 /** They change with every command given to ovs-vsctl. */
 const CONFIGURATION_NUMBERS: ReadonlySet<string> = new Set(['next_cfg', 'cur_cfg']);
@@ -101,12 +102,12 @@ export class ChassisSession {
     this.#admission = admission;
     this.#bridgeDirty = true;
     this.#tell();
-    this.#writer.wake();
+    this.#writer.renew();
   }
 
   setTunnels(specs: readonly TunnelSpec[]): void {
     this.#tunnels.want(specs);
-    if (this.#admission) this.#writer.wake();
+    if (this.#admission) this.#writer.renew();
   }
 
   #updated(tables: Record<string, unknown>, version: MonitorVersion): void {
@@ -115,6 +116,7 @@ export class ChassisSession {
     const root = this.#topology.root;
     const systemId = root ? systemIdOf(root.external_ids) : '';
     if (!root || systemId === '') throw new Error(NO_SYSTEM_ID);
+    if (systemId.length > MAX_SYSTEM_ID) throw new Error(`its system-id is longer than ${MAX_SYSTEM_ID} characters`);
     if (this.#facts && this.#facts.systemId !== systemId) {
       throw new Error(`its system-id changed from ${this.#facts.systemId} to ${systemId}`);
     }

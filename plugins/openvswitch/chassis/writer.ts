@@ -12,7 +12,7 @@ export type WriterOptions = {
   log: ChassisLog;
 };
 
-/** Transactions within PACE_WINDOW after which somebody must be undoing what we write. */
+/** Transactions within PACE_WINDOW, for one and the same wish, after which somebody must be undoing what we write. */
 const PACE_LIMIT = 50;
 /** Milliseconds. */
 const PACE_WINDOW = 1000;
@@ -30,6 +30,12 @@ export class Writer {
 
   constructor(options: WriterOptions) {
     this.#options = options;
+  }
+
+  /** Somebody wants something else now: what was written so far was no quarrel. */
+  renew(): void {
+    this.#inWindow = 0;
+    this.wake();
   }
 
   /** Something may differ. While a transaction is under way what comes is gathered for the next. */

@@ -24,13 +24,20 @@ export type RowChange<S extends DatabaseSchema> = {
   };
 }[keyof S];
 
+/** A server that sends more means us no good. */
+const DEFAULT_MAX_ROWS = 1_000_000;
+
 export class DatabaseCache<S extends DatabaseSchema> {
   readonly #schema: S;
+  readonly #maxRows: number;
+  #rows = 0;
   readonly #tables = new Map<string, Map<string, AnyRow>>();
   readonly #columns = new Map<string, ReadonlySet<string>>();
 
-  constructor(schema: S) {
+  /** @param maxRows of all tables together; an update that brings more throws. */
+  constructor(schema: S, maxRows = DEFAULT_MAX_ROWS) {
     this.#schema = schema;
+    this.#maxRows = maxRows;
     for (const [table, columns] of Object.entries(schema)) {
       this.#tables.set(table, new Map());
       this.#columns.set(table, new Set(Object.keys(columns)));
@@ -96,6 +103,7 @@ export class DatabaseCache<S extends DatabaseSchema> {
   #insert(table: string, columns: TableSchema, rowUuid: string, json: unknown) {
     const rows = this.#tables.get(table)!;
     if (rows.has(rowUuid)) throw new ProtocolError(`${table} ${rowUuid} inserted, which is here already`);
+    if (++this.#rows > this.#maxRows) throw new ProtocolError(`more than ${this.#maxRows} rows`);
     const row: AnyRow = { uuid: rowUuid };
     for (const [name, column] of Object.entries(columns)) row[name] = defaultValue(column);
     for (const [name, value] of cells(table, columns, json)) row[name] = parseValue(columns[name]!, value);
@@ -106,6 +114,7 @@ export class DatabaseCache<S extends DatabaseSchema> {
   #delete(table: string, rowUuid: string) {
     const row = this.#known(table, rowUuid);
     this.#tables.get(table)!.delete(rowUuid);
+    this.#rows--;
     return this.#whole(table, 'delete', row);
   }
 

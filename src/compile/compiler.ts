@@ -25,6 +25,8 @@ export class Compiler {
   readonly #unitsOf = new Map<Subject, UnitKey[]>();
   /** Subjects compiled since the start. */
   compiled = 0;
+  /** Full recomputes since the start. */
+  recomputes = 0;
   /** Subjects that could not be compiled, and why: they have no flows (failed, closed), the others go on. */
   readonly failures = new Map<Subject, string>();
 
@@ -59,6 +61,7 @@ export class Compiler {
 
   /** Compiles everything anew and says which units differ from what was emitted: the oracle. Changes nothing. */
   recompute(): { units: number; different: string[] } {
+    this.recomputes++;
     const different: string[] = [];
     const seen = new Set<UnitKey>();
     for (const subject of this.allSubjects()) {

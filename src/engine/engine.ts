@@ -21,7 +21,7 @@ export type EngineEvent =
   | { type: 'chassisGone'; systemId: string; reason: string }
   | { type: 'interfaces'; hypervisor: HypervisorNumber; interfaces: InterfaceFacts[] }
   | { type: 'tunnels'; hypervisor: HypervisorNumber; ofports: Map<HypervisorNumber, number> }
-  | { type: 'acknowledged'; hypervisor: HypervisorNumber }
+  /** A switch has got further: retired zones may be flushed. */
   | { type: 'settle' };
 
 export type EngineOptions = {
@@ -54,6 +54,7 @@ export class Engine {
   #queue: EngineEvent[] = [];
   #running: Promise<void> | undefined;
   #stopped = false;
+  #loaded = false;
   readonly #touched = new Set<Path>();
   readonly #tunnelSubjects = new Set<HypervisorNumber>();
   readonly #retunnel = new Set<HypervisorNumber>();
@@ -109,6 +110,8 @@ export class Engine {
     this.compiler.mark('base');
     for (const network of this.#everyRuleBucket()) this.compiler.mark(network);
     await this.#step([], revision);
+    this.#loaded = true;
+    if (this.#queue.length > 0) this.#running ??= this.#run();
   }
 
   *#everyRuleBucket(): Iterable<Subject> {
@@ -123,7 +126,8 @@ export class Engine {
   push(event: EngineEvent): void {
     if (this.#stopped) return;
     this.#queue.push(event);
-    this.#running ??= this.#run();
+    // What comes while loading waits for its end.
+    if (this.#loaded) this.#running ??= this.#run();
   }
 
   /** Resolves when everything pushed so far has been dealt with. */
@@ -224,8 +228,6 @@ export class Engine {
         this.#tunnelSubjects.add(event.hypervisor);
         return;
       }
-      // Their work is done at the end of the step.
-      case 'acknowledged':
       case 'settle':
         return;
     }

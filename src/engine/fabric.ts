@@ -58,7 +58,7 @@ export function createFabric({ view, engine, progress, plugin, metrics, ready }:
     chassis: (path): ChassisFacts | undefined => fleet.byPath(path)?.facts,
     connected: (path) => {
       const member = fleet.byPath(path);
-      return member !== undefined && member.present && progress.of(member.number)?.connected === true;
+      return member?.present === true && progress.of(member.number)?.connected === true;
     },
     portsOn: (path) => {
       const member = fleet.byPath(path);

@@ -90,6 +90,10 @@ export class Zones {
     return [...(this.#books.get(hypervisor)?.retired ?? [])];
   }
 
+  hasRetired(hypervisor: HypervisorNumber): boolean {
+    return (this.#books.get(hypervisor)?.retired.size ?? 0) > 0;
+  }
+
   /** The switch holds no flow and no connection of the zone any more. */
   release(hypervisor: HypervisorNumber, zone: number): void {
     const book = this.#books.get(hypervisor);

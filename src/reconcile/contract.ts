@@ -52,6 +52,13 @@ export type DumpedFlow = {
   stats?: Pick<InstalledFlow, 'packets' | 'bytes' | 'duration'>;
 };
 
+export type Metric = {
+  name: string;
+  help: string;
+  type: 'gauge' | 'counter';
+  values: { labels?: Record<string, string>; value: number }[];
+};
+
 /** What the world looks like. Implemented by inventory and reconcile together. */
 export interface Fabric {
   /** Hypervisors that are connected but not approved, with the name each would get. */
@@ -88,12 +95,7 @@ export interface Fabric {
     result(): { hypervisor: string; added: number; changed: number; removed: number }[];
   };
   /** Metrics in addition to the process's own: name -> value, labels. */
-  metrics(): {
-    name: string;
-    help: string;
-    type: 'gauge' | 'counter';
-    values: { labels?: Record<string, string>; value: number }[];
-  }[];
+  metrics(): Metric[];
   /** Ready once intent is loaded and the southbound listens. */
   ready(): { ready: boolean; reason: string };
 }

@@ -1,0 +1,75 @@
+/** The controller without its API: store, intent, engine and switch plugin, joined. */
+import type { Logger } from 'pino';
+import type { SwitchPlugin } from './drivers/switch-plugin.ts';
+import { Engine } from './engine/engine.ts';
+import { createFabric } from './engine/fabric.ts';
+import { type Counters, engineMetrics } from './engine/metrics.ts';
+import { unprovidedServices } from './engine/services.ts';
+import { StatusBoard } from './engine/status.ts';
+import { switchEvents } from './engine/switch-events.ts';
+import { Intent } from './intent/intent.ts';
+import type { Fabric } from './reconcile/contract.ts';
+import { Progress } from './reconcile/progress.ts';
+import type { Store } from './store/store.ts';
+
+export type Core = {
+  intent: Intent;
+  engine: Engine;
+  progress: Progress;
+  status: StatusBoard;
+  fabric: Fabric;
+  /** Where hypervisors connect, as ovs-vsctl set-manager takes it. */
+  managers: string[];
+  stop(): Promise<void>;
+};
+
+export type CoreOptions = {
+  store: Store;
+  plugin: SwitchPlugin;
+  log: Logger /** Names of the drivers there are. */;
+  providers?: ReadonlySet<string>;
+};
+
+/** Loads intent, compiles it once, and only then lets switches in. */
+export async function startCore({ store, plugin, log, providers = new Set() }: CoreOptions): Promise<Core> {
+  const progress = new Progress();
+  const intent = await Intent.open(store, {
+    releasable: (freedAt) => progress.passed(freedAt),
+    onError: (error) => log.error({ err: error }, 'a listener of intent failed'),
+  });
+  const engine = new Engine({ view: intent, store, plugin, progress, log });
+  const status = new StatusBoard({
+    view: intent,
+    engine,
+    progress,
+    servicesOf: (n) => unprovidedServices(intent, n, providers),
+  });
+  const counters: Counters = { drift: new Map(), refusedSessions: 0 };
+  let ready = false;
+  const { managers } = await plugin.start(switchEvents(intent, engine, progress, status, counters, log));
+  await engine.load(intent.revision);
+  intent.onCommit((commit) => engine.push({ type: 'commit', commit }));
+  ready = true;
+  const fabric = createFabric({
+    view: intent,
+    engine,
+    progress,
+    plugin,
+    metrics: () => engineMetrics(engine, progress, status, counters),
+    ready: () =>
+      ready ? { ready, reason: 'intent is loaded and switches may connect' } : { ready, reason: 'stopping' },
+  });
+  return {
+    intent,
+    engine,
+    progress,
+    status,
+    fabric,
+    managers,
+    async stop() {
+      ready = false;
+      await engine.stop();
+      await plugin.stop();
+    },
+  };
+}

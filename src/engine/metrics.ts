@@ -1,0 +1,81 @@
+/** Figures of the engine and of the switches, for /metrics. */
+
+import type { Metric } from '../reconcile/contract.ts';
+import type { Progress } from '../reconcile/progress.ts';
+import type { Engine } from './engine.ts';
+import type { StatusBoard } from './status.ts';
+
+export type Counters = { drift: Map<string, number>; refusedSessions: number };
+
+export function engineMetrics(engine: Engine, progress: Progress, status: StatusBoard, counters: Counters): Metric[] {
+  const members = [...engine.fleet.all()];
+  const perHypervisor = (value: (number: number) => number) =>
+    members.map((m) => ({ labels: { hypervisor: m.resource.name }, value: value(m.number) }));
+  return [
+    { name: 'keyway_hypervisors', help: 'Approved hypervisors', type: 'gauge', values: [{ value: members.length }] },
+    {
+      name: 'keyway_hypervisors_pending',
+      help: 'Hypervisors that wait for approval',
+      type: 'gauge',
+      values: [{ value: engine.fleet.pending().length }],
+    },
+    {
+      name: 'keyway_hypervisor_connected',
+      help: '1 while the hypervisor is connected and in sync',
+      type: 'gauge',
+      values: perHypervisor((n) => (progress.of(n)?.connected === true ? 1 : 0)),
+    },
+    {
+      name: 'keyway_hypervisor_passes_outstanding',
+      help: '1 while the switch has not acknowledged the last pass sent to it',
+      type: 'gauge',
+      values: perHypervisor((n) => {
+        const s = progress.of(n);
+        return s !== undefined && s.acknowledged < s.sent ? 1 : 0;
+      }),
+    },
+    {
+      name: 'keyway_ports_bound',
+      help: 'Ports bound on each hypervisor',
+      type: 'gauge',
+      values: perHypervisor((n) => engine.bindings.placement.portsOn(n).size),
+    },
+    {
+      name: 'keyway_revision_observed',
+      help: 'Newest revision the compiler has seen',
+      type: 'gauge',
+      values: [{ value: progress.observed }],
+    },
+    { name: 'keyway_units', help: 'Units of flows desired', type: 'gauge', values: [{ value: engine.compiler.units }] },
+    {
+      name: 'keyway_subjects_compiled_total',
+      help: 'Subjects compiled since the start',
+      type: 'counter',
+      values: [{ value: engine.compiler.compiled }],
+    },
+    {
+      name: 'keyway_full_recomputes_total',
+      help: 'Full recomputes of everything in production: 0',
+      type: 'counter',
+      values: [{ value: engine.compiler.recomputes }],
+    },
+    {
+      name: 'keyway_objects_refused',
+      help: 'Objects some switch has refused a flow of',
+      type: 'gauge',
+      values: [{ value: status.refusedObjects }],
+    },
+    {
+      name: 'keyway_sessions_refused_total',
+      help: 'Sessions of switches refused',
+      type: 'counter',
+      values: [{ value: counters.refusedSessions }],
+    },
+    {
+      name: 'keyway_drift_flows_total',
+      help: 'Flows found to differ though nobody asked',
+      type: 'counter',
+      values: [...counters.drift].map(([hypervisor, value]) => ({ labels: { hypervisor }, value })),
+    },
+  ];
+}

@@ -1,0 +1,117 @@
+/**
+ * Random worlds: few names and addresses on purpose, so that tenants share MACs and IPs, groups overlap, rules tie and
+ * shadow each other.
+ */
+import fc from 'fast-check';
+import type { End, ModelPort, ModelRule, World } from './reference.ts';
+
+export const tenants = ['acme', 'umbrella'];
+const networksOf = ['shop', 'lab'];
+export const tiers = { web: '10.0.1.0/24', db: '10.0.2.0/24' } as const;
+const groups = ['red', 'blue'];
+const services = ['22', '80', '443', '8000-8100'];
+
+const tierName = fc.constantFrom<'web' | 'db'>('web', 'web', 'db');
+
+/** Ports of one network; MACs unique in the tenant, so the two networks take from two halves of the same small pool. */
+function portsOf(tenant: string, network: string): fc.Arbitrary<ModelPort[]> {
+  const half = networksOf.indexOf(network);
+  const one = fc.record({
+    slot: fc.integer({ min: 0, max: 3 }),
+    tier: tierName,
+    groups: fc.uniqueArray(fc.constantFrom(...groups), { maxLength: 2 }),
+    bound: fc.constantFrom(true, true, true, false),
+  });
+  return fc.uniqueArray(one, { minLength: 2, maxLength: 4, selector: (p) => p.slot }).map((list) =>
+    list.map(({ slot, tier, groups: g, bound }) => ({
+      tenant,
+      network,
+      name: `p${slot}`,
+      tier,
+      mac: `02:00:00:00:0${half}:0${slot}`,
+      // The same addresses in every network of every tenant.
+      ip: `10.0.${tier === 'web' ? 1 : 2}.${10 + slot}`,
+      groups: g,
+      bound,
+    })),
+  );
+}
+
+function endOf(ports: readonly ModelPort[]): fc.Arbitrary<End> {
+  return fc.oneof(
+    tierName.map((tier): End => ({ tier })),
+    fc.constantFrom(...groups).map((group): End => ({ group })),
+    fc.constantFrom(...ports.map((p) => p.name)).map((port): End => ({ port })),
+    fc
+      .constantFrom('10.0.0.0/16', '10.0.1.0/24', '10.0.1.8/30', '10.0.1.10/32', '0.0.0.0/0')
+      .map((cidr): End => ({ cidr })),
+    fc.constant<End>({ any: true }),
+    fc.constant<End>({ tier: 'web' }),
+    fc.constant<End>({ any: true }),
+  );
+}
+
+function rulesOf(tenant: string, network: string, ports: readonly ModelPort[]): fc.Arbitrary<ModelRule[]> {
+  const rule = fc.record({
+    action: fc.constantFrom<'allow' | 'deny'>('allow', 'allow', 'allow', 'deny'),
+    priority: fc.constantFrom(1, 10, 10, 500, 32_000),
+    from: endOf(ports),
+    to: endOf(ports),
+    service: fc.oneof(
+      fc.constant({ protocol: 'any' as const }),
+      fc.constant({ protocol: 'any' as const }),
+      fc.constant({ protocol: 'icmp' as const }),
+      fc.constant({ protocol: 'tcp' as const }),
+      fc.record({
+        protocol: fc.constantFrom<'tcp' | 'udp'>('tcp', 'udp'),
+        ports: fc.uniqueArray(fc.constantFrom(...services), { minLength: 1, maxLength: 3 }),
+      }),
+    ),
+  });
+  return fc
+    .array(rule, { maxLength: 6 })
+    .map((list) => list.map(({ service, ...r }) => ({ tenant, network, ...r, ...service })));
+}
+
+const part: fc.Arbitrary<World> = fc
+  .tuple(
+    ...tenants.flatMap((t) =>
+      networksOf.map((n) =>
+        portsOf(t, n).chain((ports) => rulesOf(t, n, ports).map((rules): World => ({ ports, rules }))),
+      ),
+    ),
+  )
+  .map((parts) => ({ ports: parts.flatMap((p) => p.ports), rules: parts.flatMap((p) => p.rules) }));
+
+export const world: fc.Arbitrary<World> = part;
+
+/** Resources of a world, as /v1/apply takes them. */
+export function orders({ ports, rules }: World): { path: string; spec: Record<string, unknown> }[] {
+  const found = new Map<string, Record<string, unknown>>();
+  for (const t of tenants) {
+    found.set(`tenants/${t}`, {});
+    for (const n of networksOf) {
+      const base = `tenants/${t}/networks/${n}`;
+      found.set(base, { offering: 'basic', cidr: '10.0.0.0/16' });
+      for (const [tier, cidr] of Object.entries(tiers)) found.set(`${base}/tiers/${tier}`, { cidr });
+      for (const g of groups) found.set(`${base}/groups/${g}`, {});
+    }
+  }
+  for (const p of ports) {
+    found.set(`tenants/${p.tenant}/networks/${p.network}/ports/${p.name}`, {
+      tier: p.tier,
+      mac: p.mac,
+      ips: [p.ip],
+      groups: p.groups,
+      ifaceId: ifaceId(p),
+    });
+  }
+  rules.forEach(({ tenant, network, ...spec }, i) => {
+    found.set(`tenants/${tenant}/networks/${network}/rules/r${i}`, spec);
+  });
+  return [...found].map(([path, spec]) => ({ path, spec }));
+}
+
+export function ifaceId(p: Pick<ModelPort, 'tenant' | 'network' | 'name'>): string {
+  return `${p.tenant}-${p.network}-${p.name}`;
+}

@@ -1,0 +1,89 @@
+/**
+ * The reference model: who may send what to whom, worked out from the orders alone and without any code of Keyway's.
+ * Deliberately plain; when it and the switches disagree, one of them is wrong.
+ */
+
+export type ModelPort = {
+  tenant: string;
+  network: string;
+  name: string;
+  tier: string;
+  mac: string;
+  ip: string;
+  groups: string[];
+  bound: boolean;
+};
+
+export type End = { tier?: string; group?: string; port?: string; cidr?: string; any?: true };
+
+export type ModelRule = {
+  tenant: string;
+  network: string;
+  action: 'allow' | 'deny';
+  priority: number;
+  from: End;
+  to: End;
+  protocol: 'any' | 'tcp' | 'udp' | 'icmp';
+  ports?: string[];
+};
+
+export type Packet = {
+  from: ModelPort;
+  srcMac: string;
+  srcIp: string;
+  dstMac: string;
+  dstIp: string;
+  protocol: 'tcp' | 'udp' | 'icmp';
+  port: number;
+};
+
+export type World = { ports: ModelPort[]; rules: ModelRule[] };
+
+const bits = (ip: string): string =>
+  ip
+    .split('.')
+    .map((o) => Number(o).toString(2).padStart(8, '0'))
+    .join('');
+
+function covers(world: World, owner: { tenant: string; network: string }, end: End, ip: string): boolean {
+  if (end.any === true) return true;
+  if (end.cidr !== undefined) {
+    const [base = '', length = ''] = end.cidr.split('/');
+    return bits(ip).slice(0, Number(length)) === bits(base).slice(0, Number(length));
+  }
+  const holder = world.ports.find((p) => p.tenant === owner.tenant && p.network === owner.network && p.ip === ip);
+  if (holder === undefined) return false;
+  if (end.port !== undefined) return holder.name === end.port;
+  if (end.group !== undefined) return holder.groups.includes(end.group);
+  return holder.tier === end.tier;
+}
+
+function speaks(rule: ModelRule, packet: Packet): boolean {
+  if (rule.protocol === 'any') return true;
+  if (rule.protocol !== packet.protocol) return false;
+  if (rule.ports === undefined || packet.protocol === 'icmp') return true;
+  return rule.ports.some((range) => {
+    const [low = 0, high = low] = range.split('-').map(Number);
+    return packet.port >= low && packet.port <= high;
+  });
+}
+
+/** The port that receives the first packet of a connection, or undefined when nobody does. */
+export function receiver(world: World, packet: Packet): ModelPort | undefined {
+  const { from } = packet;
+  if (!from.bound || packet.srcMac !== from.mac || packet.srcIp !== from.ip) return undefined;
+  const to = world.ports.find((p) => p.bound && p.tenant === from.tenant && p.mac === packet.dstMac);
+  if (to === undefined || to === from || to.network !== from.network || to.tier !== from.tier || to.ip !== packet.dstIp)
+    return undefined;
+  const speaking = world.rules.filter(
+    (r) =>
+      r.tenant === from.tenant &&
+      r.network === from.network &&
+      speaks(r, packet) &&
+      covers(world, r, r.from, packet.srcIp) &&
+      covers(world, r, r.to, packet.dstIp),
+  );
+  const first = Math.min(...speaking.map((r) => r.priority));
+  const deciding = speaking.filter((r) => r.priority === first);
+  return deciding.length > 0 && deciding.every((r) => r.action === 'allow') ? to : undefined;
+}

@@ -1,0 +1,121 @@
+/** Random tenants, ports and rules on real Open vSwitch, judged packet by packet against the reference model. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { undeclaredUses } from '../../src/pipeline/check.ts';
+import { differences, joinSwitch, settled, startTestCore, type TestCore } from '../support/core.ts';
+import { type DummySwitch, openVswitchOrSkip } from '../support/open-vswitch.ts';
+import { ifaceId, orders, world } from './arbitrary.ts';
+import { type ModelPort, type Packet, receiver, type World } from './reference.ts';
+import { Tracer } from './tracer.ts';
+
+const runs = Number(process.env.KEYWAY_MODEL_RUNS ?? 12);
+const packetsPerWorld = 24;
+
+/** Which of the two switches a port is on: by its slot, so that both kinds of neighbours occur. */
+const hostOf = (p: ModelPort): number => (Number(p.name.at(-1)) + (p.network === 'lab' ? 1 : 0)) % 2;
+
+function packetOf(w: World, pick: (n: number) => number): Packet {
+  const from = w.ports[pick(w.ports.length)]!;
+  const near = w.ports.filter(
+    (p) => p !== from && p.tenant === from.tenant && p.network === from.network && p.tier === from.tier,
+  );
+  const to = near.length === 0 || pick(4) === 0 ? w.ports[pick(w.ports.length)]! : near[pick(near.length)]!;
+  const other = w.ports[pick(w.ports.length)]!;
+  const spoil = pick(12);
+  return {
+    from,
+    srcMac: spoil === 0 ? other.mac : from.mac,
+    srcIp: spoil === 1 ? other.ip : from.ip,
+    dstMac: to.mac,
+    dstIp: spoil === 2 ? other.ip : to.ip,
+    protocol: (['tcp', 'tcp', 'udp', 'icmp'] as const)[pick(4)]!,
+    port: [22, 80, 443, 8050, 9999][pick(5)]!,
+  };
+}
+
+async function realise(core: TestCore, w: World, switches: DummySwitch[]): Promise<Map<string, number>> {
+  await core.intent.transact(
+    orders(w).map(({ path, spec }) => ({ op: 'put' as const, path, spec })),
+    { restrictedAllowed: true, many: true },
+  );
+  const ofports = new Map<string, number>();
+  for (const p of w.ports) {
+    if (p.bound) ofports.set(ifaceId(p), await switches[hostOf(p)]!.addPort(`v${ofports.size}`, ifaceId(p)));
+  }
+  const deadline = performance.now() + 10_000;
+  while (core.engine.bindings.placement.size < ofports.size) {
+    if (performance.now() > deadline) throw new Error('ports are not bound');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await settled(core);
+  return ofports;
+}
+
+async function clear(core: TestCore, switches: DummySwitch[]): Promise<void> {
+  for (const s of switches) {
+    const names = (await s.vsctl('list-ports', 'br-int')).split('\n').filter((n) => /^v\d+$/.test(n));
+    if (names.length > 0)
+      await s.vsctl(...names.flatMap((n, i) => [...(i === 0 ? [] : ['--']), 'del-port', 'br-int', n]));
+  }
+  const doomed: string[] = [];
+  for (const t of core.intent.children('tenant', '')) {
+    for (const n of core.intent.children('network', t.path)) {
+      for (const kind of ['rule', 'port', 'group', 'tier'] as const)
+        for (const r of core.intent.children(kind, n.path)) doomed.push(r.path);
+      doomed.push(n.path);
+    }
+    doomed.push(t.path);
+  }
+  await core.intent.transact(
+    doomed.map((path) => ({ op: 'delete' as const, path })),
+    { restrictedAllowed: true, many: true },
+  );
+  await settled(core);
+}
+
+test('every packet meets the fate the orders give it, on both ends', { timeout: 240_000 }, async (context) => {
+  await openVswitchOrSkip(context);
+  await using core = await startTestCore();
+  await using hv1 = await joinSwitch(core, 'hv1', '192.0.2.1');
+  await using hv2 = await joinSwitch(core, 'hv2', '192.0.2.2');
+  const switches = [hv1, hv2];
+  let allowed = 0;
+  let denied = 0;
+  let tunnelled = 0;
+  await fc.assert(
+    fc.asyncProperty(world, fc.infiniteStream(fc.nat()), async (w, noise) => {
+      const ofports = await realise(core, w, switches);
+      expect(differences(core)).toEqual([]);
+      for (const h of ['hv1', 'hv2']) {
+        const flows = await core.fabric.flows(`hypervisors/${h}`, 'installed');
+        for (const { flow } of flows) {
+          expect(undeclaredUses(flow)).toEqual([]);
+          // Proactive: no packet of a tenant ever waits for the controller.
+          expect(flow.actions.some((a) => a.type === 'output' && a.port === 0xfffffffd)).toBe(false);
+        }
+        expect(await core.fabric.drift(`hypervisors/${h}`)).toEqual({ missing: [], extra: [], different: [] });
+      }
+      const tracer = new Tracer(core, switches);
+      const take = (n: number): number => (noise.next().value as number) % n;
+      for (let i = 0; i < packetsPerWorld; i++) {
+        const packet = packetOf(w, take);
+        if (!packet.from.bound) continue;
+        const expected = receiver(w, packet);
+        const seen = await tracer.send(hostOf(packet.from), ofports.get(ifaceId(packet.from))!, packet);
+        const wanted =
+          expected === undefined ? undefined : { host: hostOf(expected), ofport: ofports.get(ifaceId(expected)) };
+        expect(seen.delivered, `${JSON.stringify(packet)}\n${seen.text}`).toEqual(wanted);
+        if (expected === undefined) denied++;
+        else allowed++;
+        if (expected !== undefined && hostOf(expected) !== hostOf(packet.from)) tunnelled++;
+      }
+      await clear(core, switches);
+      expect(differences(core)).toEqual([]);
+    }),
+    { numRuns: runs, endOnFailure: true },
+  );
+  // A model that allows nothing, or everything, would prove little.
+  expect(allowed).toBeGreaterThan(runs);
+  expect(denied).toBeGreaterThan(runs);
+  expect(tunnelled).toBeGreaterThan(0);
+});

@@ -89,6 +89,11 @@ export class Connection {
     return this.#closed;
   }
 
+  /** Bytes that wait for the switch to take them, beside what the kernel holds. */
+  get waiting(): number {
+    return this.#socket.writableLength;
+  }
+
   /** First of `count` transaction ids in a row that are not in use. */
   xids(count = 1): number {
     if (this.#nextXid + count > highestXid) this.#nextXid = 1;
@@ -208,9 +213,8 @@ export class Connection {
 
   #tick(): void {
     const now = performance.now();
-    const { probeAfter } = this.#limits;
+    const { probeAfter, stuckAfter } = this.#limits;
     const lostAfter = this.#limits.lostAfter + this.#patience;
-    const stuckAfter = this.#limits.stuckAfter + this.#patience;
     if (this.#socket.writableLength > 0 && now - this.#lastProgress > stuckAfter) {
       this.close(`the switch took nothing of what was sent for ${seconds(stuckAfter)}`);
     } else if (now - this.#lastMessage > lostAfter) {

@@ -85,6 +85,10 @@ export class DesiredFlows {
       this.#mark(old, before, touched);
     }
     const duplicates: RecordPlace[] = [];
+    let more = 0;
+    for (const unit of changes.values()) more += unit?.flows ?? 0;
+    for (const unit of retired) more -= unit.flows;
+    this.index.reserve(Math.max(0, more));
     for (const [key, unit] of changes) {
       if (unit === undefined) continue;
       this.units.set(key, unit);

@@ -50,9 +50,16 @@ export class KeyIndex {
 
   /** The key must not be there yet. */
   insert(hash: number, unitId: number, offset: number): void {
-    if ((this.#count + 1) * 10 > this.#capacity * 7) this.#resize(this.#capacity * 2);
+    this.reserve(1);
     this.#place(hash, unitId, offset);
     this.#count++;
+  }
+
+  /** Makes room for so many more at once. */
+  reserve(more: number): void {
+    let capacity = this.#capacity;
+    while ((this.#count + more) * 10 > capacity * 7) capacity *= 2;
+    if (capacity > this.#capacity) this.#resize(capacity);
   }
 
   unitOf(slot: number): number {

@@ -41,6 +41,9 @@ export type SessionOptions = {
 /** Code of a record refused because another unit claims the same table, priority and match. */
 export const duplicateMatch = 'KEYWAY_DUPLICATE_MATCH';
 
+/** Milliseconds. A switch was seen to take 0.01 for a flow. */
+const patiencePerFlow = 0.2;
+
 /** Bundles in a row that may end in doubt before the session is given up. */
 const indeterminateLimit = 3;
 
@@ -239,7 +242,7 @@ export class Session {
       const part = rest.length > bundleFlows ? rest.slice(0, bundleFlows) : rest;
       const last = part.length === rest.length;
       const content = { operations: part, groups: last ? foreign : [] };
-      const patience = bundleTimeout * Math.floor(part.length / 5_000);
+      const patience = part.length * patiencePerFlow;
       this.connection.patience = patience;
       counters.flowMods += part.length;
       const outcome = await runBundle(this.connection, ++this.#bundleId, content, bundleTimeout + patience);

@@ -13,7 +13,7 @@ export type SwitchSettings = {
   handshakeTimeout: number;
   /** Milliseconds from one part of an answer to the next. */
   replyTimeout: number;
-  /** Milliseconds a switch has for each confirmation of a bundle, and as many more for every 5,000 flows. */
+  /** Milliseconds a switch has for each confirmation of a bundle, and 0.2 more for every flow of it. */
   bundleTimeout: number;
   /** Most flows in one bundle; more go in several, each atomic by itself. */
   bundleFlows: number;

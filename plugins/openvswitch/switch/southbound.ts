@@ -54,6 +54,8 @@ export type SwitchStats = SwitchCounters & {
   setAside: number;
   /** Milliseconds; undefined until measured. */
   echoRtt: number | undefined;
+  /** Bytes that wait for the switch to take them. */
+  waiting: number;
   lastReadTook: number | undefined;
 };
 
@@ -228,6 +230,7 @@ export class Southbound {
         units: desired.units.size,
         setAside: desired.setAsideObjects,
         echoRtt: session?.connection.echoRtt,
+        waiting: session?.connection.waiting ?? 0,
         lastReadTook,
         ...counters,
       };

@@ -115,7 +115,7 @@ test('every packet meets the fate the orders give it, on both ends', { timeout: 
     { numRuns: runs, endOnFailure: true },
   );
   // A model that allows nothing, or everything, would prove little.
-  expect(allowed).toBeGreaterThan(runs);
+  expect(allowed).toBeGreaterThan(runs / 2);
   expect(denied).toBeGreaterThan(runs);
   expect(tunnelled).toBeGreaterThan(0);
 });

@@ -5,6 +5,8 @@ import type { NetworkNamespace } from './namespace.ts';
 export type CapturedFrame = { /** Milliseconds since the epoch. */ at: number; hex: string };
 
 export type Capture = {
+  /** What it saw until now. */
+  seen(): readonly CapturedFrame[];
   /** Ends the capture and tells what it saw, both directions, in order. */ stop(): Promise<CapturedFrame[]>;
 };
 
@@ -28,6 +30,7 @@ export function startCapture(namespace: NetworkNamespace, device: string, env: N
       else if (frames.length === 0) said += `${line}\n`;
       if (!line.includes('starting data transfer loop')) return;
       resolve({
+        seen: () => frames,
         async stop() {
           child.kill('SIGTERM');
           await ended;

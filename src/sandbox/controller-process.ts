@@ -9,6 +9,8 @@ export type ControllerMessage = { ready: ControllerFacts } | { failed: string };
 export type ControllerProcess = {
   facts: ControllerFacts;
   running(): boolean;
+  /** Resolves with how it ended. */
+  ended: Promise<string>;
   /** Resolves when it is gone. */
   stop(signal: NodeJS.Signals): Promise<void>;
 };
@@ -20,8 +22,8 @@ export function startControllerProcess(settings: ControllerSettings, log: string
   const output = openSync(log, 'a', 0o600);
   const args = ['--pdeathsig', 'KILL', '--', process.execPath, entry, JSON.stringify(settings)];
   const child = spawn('setpriv', args, { stdio: ['ignore', output, output, 'ipc'] });
-  const ended = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
+  const ended = new Promise<string>((resolve) => {
+    child.once('exit', (code, signal) => resolve(signal === null ? `exit status ${code}` : `signal ${signal}`));
   });
   return new Promise((resolve, reject) => {
     const fail = (why: string): void => {
@@ -36,6 +38,7 @@ export function startControllerProcess(settings: ControllerSettings, log: string
       if ('failed' in message) return fail(message.failed);
       resolve({
         facts: message.ready,
+        ended,
         running: () => child.exitCode === null && child.signalCode === null,
         async stop(signal) {
           if (child.exitCode === null && child.signalCode === null) child.kill(signal);
@@ -43,6 +46,6 @@ export function startControllerProcess(settings: ControllerSettings, log: string
         },
       });
     });
-    void ended.then(() => fail(`it ended (${child.signalCode ?? child.exitCode})`));
+    void ended.then((how) => fail(`it ended with ${how}`));
   });
 }

@@ -42,6 +42,12 @@ function namespaceOf(name: string): NetworkNamespace {
   return (hypervisors.get(name) ?? named(vms, name)).namespace;
 }
 
+function runningCapture(number: number): Capture {
+  const capture = captures.get(number);
+  if (capture === undefined) throw new Error(`capture ${number} is not running`);
+  return capture;
+}
+
 const operations: Implementation = {
   async 'hypervisor.add'({ name, systemId = name }) {
     counter += 1;
@@ -111,9 +117,9 @@ const operations: Implementation = {
     captures.set(counter, capture);
     return counter;
   },
-  async 'capture.stop'({ capture }) {
-    const running = captures.get(capture);
-    if (running === undefined) throw new Error(`capture ${capture} is not running`);
+  'capture.seen': ({ capture }) => runningCapture(capture).seen(),
+  'capture.stop'({ capture }) {
+    const running = runningCapture(capture);
     captures.delete(capture);
     return running.stop();
   },
@@ -122,6 +128,7 @@ const operations: Implementation = {
     controller = await startControllerProcess(settings, join(setting.directory, 'controller.log'));
     return controller.facts;
   },
+  'controller.ended': () => controller?.ended ?? 'it was never started',
   async 'controller.kill'({ signal }) {
     await controller?.stop(signal);
     return null;

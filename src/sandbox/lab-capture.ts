@@ -6,6 +6,8 @@ import type { OpenVswitch } from './open-vswitch/find.ts';
 export type PacketCapture = AsyncDisposable & {
   /** Ends it and tells what was seen, one line a packet, as tcpdump -n -e -t prints it. */
   stop(): Promise<string[]>;
+  /** The frames until now, whatever the filter; goes on. */
+  seen(): Promise<readonly CapturedFrame[]>;
   /** Ends it and gives the frames as they were, whatever the filter. */
   frames(): Promise<CapturedFrame[]>;
 };
@@ -23,6 +25,7 @@ export async function startCapture(
   };
   return {
     frames,
+    seen: () => enclosure.call('capture.seen', { capture }),
     stop: async () => decodeFrames(openVswitch, await frames(), where.filter),
     async [Symbol.asyncDispose]() {
       await frames();

@@ -5,6 +5,7 @@ import type { Enclosure } from './enclosure.ts';
 import { until } from './ephemeral.ts';
 import type { LabHypervisor } from './lab.ts';
 import type { ControllerFacts } from './operations.ts';
+import { underlay } from './underlay.ts';
 
 /** The controller of a lab, a process of its own inside, and its REST API as seen from outside. */
 export type LabController = {
@@ -14,6 +15,10 @@ export type LabController = {
   startController(extra?: Record<string, unknown>): Promise<ControllerFacts>;
   /** SIGKILL unless told. Resolves when it is gone; the data stay. */
   killController(signal?: NodeJS.Signals): Promise<void>;
+  /** File with the first admin token, mode 0600. */
+  adminTokenFile(): string;
+  /** Resolves when its process has ended, with how. */
+  controllerEnded(): Promise<string>;
   /** A request as admin, or with `token` ('' sends none). Every status is an answer. */
   api(method: string, path: string, body?: unknown, options?: ApiOptions): Promise<ApiAnswer>;
   /** A request as admin; resolves with the body. @throws Error when the answer is not 2xx. */
@@ -46,10 +51,14 @@ export function createLabController(enclosure: Enclosure, directory: string): La
       facts = await enclosure.call('controller.start', {
         dataDir,
         apiSocket,
+        address: underlay.management.controller,
+        trustedNetworks: [underlay.management.prefix],
         ...(extra === undefined ? {} : { extra }),
       });
       return facts;
     },
+    adminTokenFile: () => started().adminTokenFile,
+    controllerEnded: () => enclosure.call('controller.ended', {}),
     async killController(signal = 'SIGKILL') {
       await enclosure.call('controller.kill', { signal });
     },

@@ -18,7 +18,11 @@ export type ControllerSettings = {
   dataDir: string;
   /** Unix socket of the REST API. */
   apiSocket: string;
-  /** Goes to the controller as it is, beside what the sandbox sets. */
+  /** Where OVSDB (port 6640) and OpenFlow (6653) sessions are taken. */
+  address: string;
+  /** Prefixes from which plain tcp is accepted. */
+  trustedNetworks: string[];
+  /** Goes to startController as it is, over what is set here. */
   extra?: Record<string, unknown>;
 };
 
@@ -48,8 +52,11 @@ export type Operations = {
   /** Bytes onto the wire as they are, checksums included. */
   'frame.send': (p: { namespace: string; interface: string; hex: string }) => null;
   'capture.start': (p: { namespace: string; interface: string }) => number;
+  'capture.seen': (p: { capture: number }) => readonly CapturedFrame[];
   'capture.stop': (p: { capture: number }) => CapturedFrame[];
   'controller.start': (p: ControllerSettings) => ControllerFacts;
+  /** Answers when the controller's process has ended, with how. */
+  'controller.ended': (p: Record<string, never>) => string;
   'controller.kill': (p: { signal: NodeJS.Signals }) => null;
 };
 

@@ -1,0 +1,114 @@
+import { pingFrame } from './frame.ts';
+import type { PacketCapture } from './lab-capture.ts';
+import type { LabVm } from './lab-vm.ts';
+import { type Probe, type StoryVm, vms as storyVms } from './story.ts';
+
+export type ProbeResult = {
+  probe: Probe;
+  /** In the words of `expected`, or what else happened. */
+  seen: string;
+  ok: boolean;
+  /** How long it took to see it, in milliseconds. */
+  took: number;
+};
+
+/** What a probe that should see something gets at most, in milliseconds: tunnels and bindings may just have come up. */
+const positivePatience = 10_000;
+/** What a probe that should see nothing waits at least, and at most. */
+const negativePatience = { least: 2_000, most: 6_000 };
+
+/**
+ * Sends real packets. First the probes that should see something, then, in what took the slowest of those and more, the
+ * ones that should not: a packet that is merely late must not pass for a refused one.
+ */
+export async function runProbes(
+  probes: readonly Probe[],
+  vms: ReadonlyMap<string, LabVm>,
+  done: (result: ProbeResult) => void = () => {},
+): Promise<ProbeResult[]> {
+  const results = new Map<Probe, ProbeResult>();
+  const all = async (chosen: readonly Probe[], patience: number): Promise<void> => {
+    await Promise.all(
+      chosen.map(async (probe) => {
+        const started = performance.now();
+        const seen = await observe(probe, vms, patience, probes.indexOf(probe));
+        const wanted = probe.expected === 'answer' ? `answer of ${probe.to}` : probe.expected;
+        const result = { probe, seen, ok: seen === wanted, took: performance.now() - started };
+        results.set(probe, result);
+        done(result);
+      }),
+    );
+  };
+  const isNegative = (probe: Probe): boolean => probe.expected === 'nothing';
+  await all(
+    probes.filter((probe) => !isNegative(probe)),
+    positivePatience,
+  );
+  const slowest = Math.max(0, ...[...results.values()].map(({ took }) => took));
+  await all(probes.filter(isNegative), Math.min(negativePatience.most, Math.max(negativePatience.least, 2 * slowest)));
+  return probes.map((probe) => results.get(probe)!);
+}
+
+function named<T>(map: ReadonlyMap<string, T>, name: string): T {
+  const value = map.get(name);
+  if (value === undefined) throw new Error(`no VM is called ${name}`);
+  return value;
+}
+
+function storyVm(name: string): StoryVm {
+  const vm = storyVms.find(({ tenant, name: own }) => `${tenant}/${own}` === name);
+  if (vm === undefined) throw new Error(`no VM is called ${name}`);
+  return vm;
+}
+
+async function observe(
+  probe: Probe,
+  vms: ReadonlyMap<string, LabVm>,
+  patience: number,
+  index: number,
+): Promise<string> {
+  const from = named(vms, probe.from);
+  const target = storyVm(probe.to);
+  switch (probe.kind) {
+    case 'ping':
+      return (await from.ping(target.ip, { patience })) ? 'reply' : 'nothing';
+    case 'tcp': {
+      const outcome = await from.tcp(target.ip, probe.port, { patience });
+      if ('answer' in outcome) return `answer of ${outcome.answer}`;
+      // A reset comes from the far end, so the packet did arrive there.
+      return outcome.failure === 'refused' ? 'refused by the far end' : 'nothing';
+    }
+    case 'frame': {
+      const honest = storyVm(probe.from);
+      // The identifier tells this probe's frames from everybody else's.
+      const identifier = 0x4b00 + index;
+      const frame = pingFrame({
+        ethSrc: probe.mac ?? honest.mac,
+        ethDst: target.mac,
+        ipSrc: probe.ip ?? honest.ip,
+        ipDst: target.ip,
+        vlan: probe.vlan,
+        identifier,
+      });
+      await using capture = await named(vms, probe.to).capture();
+      return (await arrives(capture, () => from.sendFrame(frame), identifier, patience)) ? 'arrives' : 'nothing';
+    }
+  }
+}
+
+async function arrives(
+  capture: PacketCapture,
+  send: () => Promise<void>,
+  identifier: number,
+  patience: number,
+): Promise<boolean> {
+  // ICMP echo request: identifier, sequence 1, and the filling of pingFrame.
+  const mark = `${identifier.toString(16).padStart(4, '0')}00016b6b6b6b`;
+  const deadline = performance.now() + patience;
+  for (;;) {
+    await send();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    if ((await capture.seen()).some(({ hex }) => hex.includes(mark))) return true;
+    if (performance.now() > deadline) return false;
+  }
+}

@@ -1,0 +1,60 @@
+import type { ProbeResult } from './probes.ts';
+import type { Probe } from './story.ts';
+
+export type Styles = {
+  good(text: string): string;
+  bad(text: string): string;
+  dim(text: string): string;
+  bold(text: string): string;
+};
+
+/** Colours where somebody looks (https://no-color.org), plain text where it goes to a file. */
+export function stylesFor(stream: { isTTY?: boolean }): Styles {
+  const colour = stream.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
+  const wrap = (code: number) => (text: string) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
+  return { good: wrap(32), bad: wrap(31), dim: wrap(2), bold: wrap(1) };
+}
+
+function what(probe: Probe): string {
+  switch (probe.kind) {
+    case 'ping':
+      return 'ping';
+    case 'tcp':
+      return `tcp ${probe.port}`;
+    case 'frame':
+      return `frame as ${probe.as}`;
+  }
+}
+
+/** One line for each probe: who sends what to whom, expected and seen. */
+export function probeTable(results: readonly ProbeResult[], styles: Styles): string {
+  const header = ['FROM', 'TO', 'WHAT', 'EXPECTED', 'SEEN', '', 'WHY'];
+  const rows = results.map(({ probe, seen, ok }) => [
+    probe.from,
+    probe.to,
+    what(probe),
+    probe.expected === 'answer' ? `answer of ${probe.to}` : probe.expected,
+    seen,
+    ok ? 'ok' : 'NOT',
+    probe.why,
+  ]);
+  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
+  const line = (cells: readonly string[], style: (text: string, column: number) => string): string =>
+    cells
+      .map((cell, i) => style(i === cells.length - 1 ? cell : cell.padEnd(widths[i]!), i))
+      .join('  ')
+      .trimEnd();
+  const lines = rows.map((row, r) =>
+    line(row, (text, column) => {
+      if (column === 5) return results[r]!.ok ? styles.good(text) : styles.bad(text);
+      return column === 6 ? styles.dim(text) : text;
+    }),
+  );
+  return [line(header, (text) => styles.bold(text)), ...lines].join('\n');
+}
+
+export function probeSummary(results: readonly ProbeResult[]): string {
+  const wrong = results.filter(({ ok }) => !ok).length;
+  if (wrong === 0) return `all ${results.length} probes went as expected`;
+  return `${wrong} of ${results.length} probes did NOT go as expected`;
+}

@@ -76,7 +76,7 @@ export async function createLabVm(
         'ping',
         ['-n', '-q', '-i', '0.2', '-c', '1', '-w', seconds, ...source, ip],
         {
-          timeout: patience + 5_000,
+          timeout: Math.ceil(patience) + 5_000,
         },
       );
       if (status > 1 || status < 0) throw new Error(`ping ${ip} from ${name}: ${stderr.trim()}`);

@@ -89,6 +89,8 @@ function describe(error: SchemaError, schema: Record<string, unknown>, params: R
       return `Does not fit the pattern ${String(params.pattern)}${meaning}`;
     case 'minProperties':
     case 'maxProperties':
+      if (schema.minProperties === 1 && schema.maxProperties === 1)
+        return `Must have exactly one of ${Object.keys(schema.properties ?? {}).join(', ')}`;
       return sentence(error.message) + meaning;
     default:
       return sentence(error.message);

@@ -5,14 +5,14 @@
  */
 import { randomUUID } from 'node:crypto';
 import { Problem } from '../problems.ts';
+import { IdPools } from '../store/ids.ts';
 import type { CommitResult, Store } from '../store/store.ts';
 import { checkKey, checkValue } from '../store/validity.ts';
 import { builtInOfferings } from './built-in.ts';
-import { Ids } from './ids.ts';
 import { loadState } from './load.ts';
 import type { Commit, Path, Resource, ResourceChange, View } from './model.ts';
 import { formatPath } from './path.ts';
-import { encodeRecord, keyOf, numberKey, resourcePrefix } from './records.ts';
+import { encodeRecord, keyOf, resourcePrefix } from './records.ts';
 import type { Operation } from './requests.ts';
 import type { Kind } from './resources/index.ts';
 import { type Outcome, type Staged, type Surroundings, stage } from './stage.ts';
@@ -22,7 +22,7 @@ export type { Operation } from './requests.ts';
 export type { Outcome } from './stage.ts';
 
 export type IntentOptions = {
-  /** Whether every switch that held an id freed at this revision has acknowledged its removal. */
+  /** Whether every switch that held an id freed at this revision has acknowledged its removal; never when left out. */
   releasable?(freedAtRevision: number): boolean;
   /** Milliseconds since the epoch. */
   now?(): number;
@@ -87,7 +87,6 @@ const batchTime = 10;
 export class Intent implements View {
   readonly #store: Store;
   readonly #state: State;
-  readonly #ids: Ids;
   readonly #now: () => number;
   readonly #onError: (error: unknown) => void;
   readonly #surroundings: Surroundings;
@@ -100,10 +99,9 @@ export class Intent implements View {
   /** Memory and disk have parted: nothing more is written. */
   #fault: Problem | undefined;
 
-  private constructor(store: Store, state: State, ids: Ids, revision: number, options: IntentOptions) {
+  private constructor(store: Store, state: State, pools: IdPools, revision: number, options: IntentOptions) {
     this.#store = store;
     this.#state = state;
-    this.#ids = ids;
     this.#revision = revision;
     this.#now = options.now ?? Date.now;
     this.#onError =
@@ -111,18 +109,16 @@ export class Intent implements View {
     this.#surroundings = {
       now: this.#now,
       newUid: options.newUid ?? randomUUID,
-      allocateId: (kind, log) => ids.allocate(kind, log),
-      freeId: (resource, log) => ids.free(resource, log),
+      pools,
+      releasable: (freedAtRevision) => options.releasable?.(freedAtRevision) ?? false,
     };
   }
 
   /** Loads the model and makes the built-in offerings. @throws Problem `store.unavailable` */
   static async open(store: Store, options: IntentOptions = {}): Promise<Intent> {
-    const ids = await Ids.open(store, options.releasable);
+    const pools = await IdPools.load(store);
     const { revision, entries } = await store.list(resourcePrefix);
-    const counter = await store.get(numberKey);
-    const state = loadState(entries, counter === undefined ? 0 : (JSON.parse(counter.value) as number));
-    const intent = new Intent(store, state, ids, revision, options);
+    const intent = new Intent(store, loadState(entries), pools, revision, options);
     const missing = Object.entries(builtInOfferings)
       .map(([name, spec]): Operation => ({ op: 'put', path: formatPath('offering', '', name), spec }))
       .filter(({ path }) => intent.get(path) === undefined);
@@ -219,6 +215,8 @@ export class Intent implements View {
         transaction.resolve(this.#done(transaction.write!.staged, written.result.revision));
       } else {
         lost = 'error' in written ? written.error : this.#part(written.result);
+        // Together with those after it, which the store refuses too.
+        transaction.write!.staged.ids.rollback();
         transaction.reject(lost);
       }
     }
@@ -240,13 +238,14 @@ export class Intent implements View {
         const restrictedAllowed = options.restrictedAllowed ?? false;
         const staged = stage(this.#state, operations, this.#surroundings, { many, restrictedAllowed });
         const { outcomes } = staged;
-        if (options.dryRun === true) {
-          options.whileStaged?.(staged.changes);
-          staged.log.undo();
-        }
-        if (options.dryRun === true || staged.changes.length === 0)
+        if (options.dryRun === true || staged.changes.length === 0) {
+          try {
+            if (options.dryRun === true) options.whileStaged?.(staged.changes);
+          } finally {
+            takeBack(staged);
+          }
           taken.push({ ...waiting, answer: () => resolve({ revision: this.#revision, outcomes }) });
-        else taken.push({ ...waiting, write: this.#writeOf(staged, options, revision++) });
+        } else taken.push({ ...waiting, write: this.#writeOf(staged, options, revision++) });
       } catch (error) {
         taken.push({ ...waiting, answer: () => reject(error) });
       }
@@ -265,9 +264,8 @@ export class Intent implements View {
         if (before?.revision !== 0) expect.set(keyOf(path), before?.revision ?? 0);
       }
       for (const resource of staged.puts) put.set(keyOf(resource.path), encodeRecord(resource));
-      if (staged.changes.some(({ before }) => before === undefined))
-        put.set(numberKey, JSON.stringify(this.#state.counters.get('number')));
-      for (const [key, value] of this.#ids.records(staged.log, revision)) put.set(key, value);
+      const ids = staged.ids.writes();
+      for (const [key, value] of ids.put) put.set(key, value);
       for (const [key, value] of options.extraWrites?.(revision) ?? []) {
         if (put.has(key)) throw new TypeError(`${key} is written by the transaction itself`);
         put.set(key, value);
@@ -276,7 +274,7 @@ export class Intent implements View {
         checkKey(key);
         checkValue(key, value);
       }
-      const deletes = staged.deletes.map(({ path }) => keyOf(path));
+      const deletes = [...staged.deletes.map(({ path }) => keyOf(path)), ...ids.delete];
       const count = put.size + deletes.length;
       if (count > this.#store.limits.writes)
         throw new Problem(
@@ -285,7 +283,7 @@ export class Intent implements View {
         );
       return { staged, put, delete: deletes, expect };
     } catch (error) {
-      staged.log.undo();
+      takeBack(staged);
       throw error;
     }
   }
@@ -302,6 +300,7 @@ export class Intent implements View {
     // Nobody has seen these objects yet.
     for (const resource of staged.puts) (resource as { revision: number }).revision = revision;
     staged.log.redo();
+    staged.ids.commit(revision);
     this.#revision = revision;
     this.#complete = revision;
     const commit: Commit = { revision, at: this.#now(), changes: staged.changes };
@@ -322,4 +321,10 @@ export class Intent implements View {
     this.#onError(this.#fault);
     return this.#fault;
   }
+}
+
+/** Undoes the newest of the staged transactions. */
+function takeBack(staged: Staged): void {
+  staged.log.undo();
+  staged.ids.rollback();
 }

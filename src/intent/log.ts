@@ -15,6 +15,12 @@ type Write = { table: Table<unknown, unknown>; key: unknown; before: unknown; af
 
 export class Log {
   readonly #writes: Write[] = [];
+  readonly #keep: boolean;
+
+  /** @param keep false: nothing is to be taken back, the model is being loaded. */
+  constructor({ keep = true }: { keep?: boolean } = {}) {
+    this.#keep = keep;
+  }
 
   get length(): number {
     return this.#writes.length;
@@ -24,7 +30,7 @@ export class Log {
   write<K, V>(table: Table<K, V>, key: K, after: V | undefined): void {
     const before = table.get(key);
     if (before === after) return;
-    this.#writes.push({ table: table as Table<unknown, unknown>, key, before, after });
+    if (this.#keep) this.#writes.push({ table: table as Table<unknown, unknown>, key, before, after });
     put(table as Table<unknown, unknown>, key, after);
   }
 

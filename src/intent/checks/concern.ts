@@ -1,0 +1,49 @@
+/** What a check by meaning can say, and when it is asked. One file per concern; checks/index.ts names them all. */
+import type { ProblemCode } from '../../problems.ts';
+import type { Log } from '../log.ts';
+import type { Path, Resource } from '../model.ts';
+import type { Kind } from '../resources/index.ts';
+import type { SpecOfKind } from '../spec.ts';
+import type { State } from '../state.ts';
+
+/** Tells an error. `field` is a JSON pointer into the spec. */
+export type Report = (field: string, code: ProblemCode, message: string) => void;
+
+/** A resource while its transaction is staged: nobody else sees it yet, so that what was left out can be filled in. */
+export type Draft<K extends Kind = Kind> = K extends Kind
+  ? {
+      readonly kind: K;
+      readonly path: Path;
+      readonly name: string;
+      readonly parent: Path;
+      number: number;
+      spec: SpecOfKind<K>;
+    }
+  : never;
+
+export type Staging = {
+  /** As it will be when everything in the transaction is done, once `claim` has run for all. */
+  readonly state: State;
+  readonly log: Log;
+  /** Whether the transaction writes the path, or failed to: errors that only follow from that are not told. */
+  readonly writes: (path: Path) => boolean;
+  readonly isBroken: (path: Path) => boolean;
+  /** The next resource number. */
+  readonly nextNumber: () => number;
+};
+
+/** Concern by concern, `judge` for all resources of a transaction, then `release` for all, and so on. */
+export type Concern<K extends Kind> = {
+  /** Brings the spec into its one canonical form, and fills in what follows from the spec and the name alone. */
+  normalise?(spec: SpecOfKind<K>, name: string): void;
+  /** Judges the spec alone. */
+  judge?(spec: Readonly<SpecOfKind<K>>, report: Report): void;
+  /** Gives back what the resource held; `gone`: it is deleted, not replaced. */
+  release?(staging: Staging, before: Resource<K>, gone: boolean): void;
+  /** Takes what the spec asks for, or tells who has it. */
+  claim?(staging: Staging, draft: Draft<K>, report: Report): void;
+  /** Chooses what was left out, among what nobody asked for. */
+  fill?(staging: Staging, draft: Draft<K>, report: Report): void;
+  /** Judges the resource among the others. */
+  conclude?(staging: Staging, draft: Draft<K>, before: Resource<K> | undefined, report: Report): void;
+};

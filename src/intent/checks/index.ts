@@ -1,0 +1,26 @@
+/** Every check by meaning there is. Order matters within a kind: what a later one reads, an earlier one has put in order. */
+import type { Kind } from '../resources/index.ts';
+import type { Concern } from './concern.ts';
+import { gateway } from './gateway.ts';
+import { ifaceId } from './iface-id.ts';
+import { portMac, routerMac } from './mac.ts';
+import { networkPrefix } from './network-prefix.ts';
+import { offeringProviders } from './offering.ts';
+import { portAddresses } from './port-addresses.ts';
+import { ruleMeaning } from './rule.ts';
+import { systemId } from './system-id.ts';
+import { tierPrefix } from './tier-prefix.ts';
+
+const all: { [K in Kind]: readonly Concern<K>[] } = {
+  offering: [offeringProviders],
+  hypervisor: [systemId],
+  tenant: [],
+  network: [networkPrefix],
+  tier: [tierPrefix, gateway, routerMac],
+  port: [portMac, portAddresses, ifaceId],
+  group: [],
+  rule: [ruleMeaning],
+};
+
+/** Concerns of a kind, for callers that hold a resource of any kind. */
+export const concerns: Record<Kind, readonly Concern<Kind>[]> = all as Record<Kind, readonly Concern<Kind>[]>;

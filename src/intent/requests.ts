@@ -1,0 +1,198 @@
+/**
+ * Reads the operations of a transaction: each against its schema and its own meaning, and merged with what it replaces.
+ * What needs a look at other resources comes after, in stage.ts.
+ */
+import { Problem, type ProblemCode } from '../problems.ts';
+import { escapePointer, type Validator, validator } from '../validate.ts';
+import type { Concern, Report } from './checks/concern.ts';
+import { concerns } from './checks/index.ts';
+import type { Errors } from './errors.ts';
+import { Labels } from './fields.ts';
+import type { Path, Resource } from './model.ts';
+import { type ParsedPath, parsePath } from './path.ts';
+import { definitions, type Kind } from './resources/index.ts';
+import { copyJson, equalJson, type SpecOfKind } from './spec.ts';
+
+export type Operation =
+  | {
+      op: 'put';
+      path: Path;
+      /** What is asked for; read-only members of an answer (uid, revision, status, …) are ignored. */
+      spec: Record<string, unknown>;
+      labels?: Record<string, string>;
+      /** Revision the caller has read (If-Match): another one is refused. */
+      ifRevision?: number;
+      /** Only if there is none yet (If-None-Match: *). */
+      createOnly?: boolean;
+    }
+  | { op: 'delete'; path: Path; ifRevision?: number };
+
+/** A put that changes something. The spec is not filled yet. */
+export type PutRequest = ParsedPath & {
+  op: 'put';
+  before: Resource | undefined;
+  spec: SpecOfKind<Kind>;
+  labels: Record<string, string>;
+  /** JSON pointer of the resource in the request. */
+  at: string;
+  /** JSON pointer of its spec in the request. */
+  specAt: string;
+};
+
+export type DeleteRequest = ParsedPath & { op: 'delete'; before: Resource; at: string };
+
+/** A put of what is there already. */
+export type NoRequest = ParsedPath & { op: 'none'; before: Resource };
+
+export type Request = PutRequest | DeleteRequest | NoRequest;
+
+export type Reading = {
+  get(path: Path): Resource | undefined;
+  /** Many resources in one request, each with a spec of its own; else the body is the spec. */
+  many: boolean;
+  /** The caller may set what tenants do not see. */
+  restrictedAllowed: boolean;
+  errors: Errors;
+};
+
+/** Members of every answer that a PUT ignores. */
+const commonReadOnly = ['uid', 'revision', 'status'] as const;
+
+const validators = new Map<Kind, Validator>();
+let labelsValidator: Validator | undefined;
+
+function specValidator(kind: Kind): Validator {
+  const found = validators.get(kind) ?? validator(definitions[kind].spec);
+  validators.set(kind, found);
+  return found;
+}
+
+/** @returns undefined after telling what is wrong with the operation */
+export function readOperation(operation: Operation, index: number, reading: Reading): Request | undefined {
+  const at = reading.many ? `/resources/${index}` : '';
+  const parsed = parsePath(operation.path);
+  if (parsed instanceof Problem) {
+    reading.errors.add(at, parsed.code, parsed.detail);
+    return undefined;
+  }
+  const before = reading.get(parsed.path);
+  const report = (field: string, code: ProblemCode, message: string) => reading.errors.add(at + field, code, message);
+  return operation.op === 'put'
+    ? readPut(operation, parsed, before, at, reading)
+    : readDelete(operation, parsed, before, at, report);
+}
+
+function readDelete(
+  operation: Operation,
+  parsed: ParsedPath,
+  before: Resource | undefined,
+  at: string,
+  report: Report,
+): DeleteRequest | undefined {
+  if (before === undefined) {
+    report('', 'resource.not-found', `There is no ${parsed.path}`);
+    return undefined;
+  }
+  return isCurrent(operation, before, report) ? { ...parsed, op: 'delete', before, at } : undefined;
+}
+
+function readPut(
+  operation: Operation & { op: 'put' },
+  parsed: ParsedPath,
+  before: Resource | undefined,
+  at: string,
+  reading: Reading,
+): PutRequest | NoRequest | undefined {
+  const { kind, name } = parsed;
+  const specAt = reading.many ? `${at}/spec` : at;
+  let sound = true;
+  const tell =
+    (where: string): Report =>
+    (field, code, message) => {
+      sound = false;
+      reading.errors.add(where + field, code, message);
+    };
+  const report = tell(specAt);
+  if (operation.createOnly === true && before !== undefined)
+    tell(at)('', 'resource.exists', `${parsed.path} exists already`);
+  isCurrent(operation, before, tell(at));
+
+  const asked = withoutReadOnly(kind, operation.spec);
+  if (isObject(asked) && Object.hasOwn(asked, 'name')) {
+    if (asked.name !== name) report('/name', 'request.invalid', `The path names it ${name}; a name does not change`);
+    delete asked.name;
+  }
+  labelsValidator ??= validator(Labels);
+  const labels = operation.labels === undefined ? {} : operation.labels;
+  for (const error of [...specValidator(kind)(asked, specAt), ...labelsValidator(labels, `${at}/labels`)]) {
+    sound = false;
+    reading.errors.addInvalid(error);
+  }
+  // Meaning is judged of what has the right form only.
+  if (!sound) return undefined;
+
+  const spec = copyJson(asked);
+  keepOrRefuse(kind, spec, before, reading.restrictedAllowed, report);
+  for (const concern of concerns[kind] as readonly Concern<Kind>[]) concern.normalise?.(spec as SpecOfKind<Kind>, name);
+  if (before !== undefined) refuseChanges(kind, spec, before, report);
+  for (const concern of concerns[kind]) concern.judge?.(spec as SpecOfKind<Kind>, report);
+  if (!sound) return undefined;
+  if (before !== undefined && equalJson(spec, before.spec) && equalJson(labels, before.labels))
+    return { ...parsed, op: 'none', before };
+  return { ...parsed, op: 'put', before, spec: spec as SpecOfKind<Kind>, labels: copyJson(labels), at, specAt };
+}
+
+function isCurrent(operation: Operation, before: Resource | undefined, report: Report): boolean {
+  const { ifRevision, path } = operation;
+  // What is staged and not durable has revision 0: nobody can have read it.
+  if (ifRevision === undefined || (ifRevision > 0 && before?.revision === ifRevision)) return true;
+  const now = before === undefined ? 'it is gone' : `it has revision ${before.revision} now`;
+  report('', 'resource.changed', `${path} was read at revision ${ifRevision}; ${now}`);
+  return false;
+}
+
+function withoutReadOnly(kind: Kind, spec: Record<string, unknown>): Record<string, unknown> {
+  // What is no object at all is the validator's to tell.
+  if (!isObject(spec)) return spec;
+  const asked = { ...spec };
+  const { extra, spec: schema } = definitions[kind];
+  for (const member of [...commonReadOnly, ...Object.keys(extra?.properties ?? {})])
+    if (!Object.hasOwn(schema.properties, member)) delete asked[member];
+  return asked;
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** What was left out keeps its value where the server filled it, or where the caller cannot see it. */
+function keepOrRefuse(
+  kind: Kind,
+  spec: Record<string, unknown>,
+  before: Resource | undefined,
+  restrictedAllowed: boolean,
+  report: Report,
+): void {
+  const { serverFilled = [], restricted = [], spec: schema } = definitions[kind];
+  const kept = before?.spec as Readonly<Record<string, unknown>> | undefined;
+  if (!restrictedAllowed)
+    for (const member of restricted) {
+      if (!Object.hasOwn(schema.properties, member)) continue;
+      if (spec[member] !== undefined)
+        report(`/${escapePointer(member)}`, 'auth.forbidden', `${member} is set by admin or orchestrator only`);
+      else if (kept?.[member] !== undefined) spec[member] = kept[member];
+    }
+  for (const member of serverFilled)
+    if (spec[member] === undefined && kept?.[member] !== undefined) spec[member] = kept[member];
+}
+
+/** What never changes, and was to be changed, is judged as it was: the rest is to be told for itself. */
+function refuseChanges(kind: Kind, spec: Record<string, unknown>, before: Resource, report: Report): void {
+  const now = before.spec as Readonly<Record<string, unknown>>;
+  for (const member of definitions[kind].immutable ?? []) {
+    if (equalJson(spec[member], now[member])) continue;
+    const message = `${member} is ${JSON.stringify(now[member])} and stays so: delete the ${kind} and create it anew`;
+    report(`/${escapePointer(member)}`, 'resource.immutable', message);
+    spec[member] = now[member];
+  }
+}

@@ -108,7 +108,8 @@ describe('sessions', () => {
     await using recorder = await Recorder.start();
     recorder.server.admit(admission);
     await using vswitch = await startDummySwitch({ manager: recorder.manager });
-    await bridgeMade(vswitch);
+    recorder.server.setTunnels(1, [{ peer: 2, remoteIp: '192.0.2.2' }]);
+    await until('the tunnel', () => recorder.ofports.size === 1);
     await quiet(vswitch);
     recorder.server.dismiss(1);
     await until('the end', () => recorder.gone.length === 1);
@@ -121,5 +122,12 @@ describe('sessions', () => {
     expect(await get(vswitch, 'Bridge', 'br-int', 'fail_mode')).toBe('standalone');
     expect(journal(vswitch).slice(before)).not.toContain(OUR_WRITES);
     expect(recorder.server.peerOf(admission.datapathId)).toBeUndefined();
+
+    // What was wanted of it then is forgotten: nobody has said yet what is wanted now.
+    await vswitch.vsctl('del-port', 'kw2');
+    recorder.server.admit(admission);
+    await until('secure', async () => (await get(vswitch, 'Bridge', 'br-int', 'fail_mode')) === 'secure');
+    await quiet(vswitch);
+    expect(await vswitch.vsctl('list-ports', 'br-int')).toBe('');
   });
 });

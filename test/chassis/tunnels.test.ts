@@ -80,6 +80,7 @@ describe('tunnels', () => {
     await until('both to be told', () => recorder.ofports.size === 2);
     await quiet(vswitch);
     expect(await ports(vswitch)).toBe('kw2 kw3');
+    expect(recorder.complaints()).toEqual([]);
     const kept = await get(vswitch, 'Interface', 'kw3', '_uuid');
     recorder.server.setTunnels(1, [{ peer: 3, remoteIp: '192.0.2.3' }]);
     await until('one to be told', () => recorder.ofports.size === 1);
@@ -131,6 +132,22 @@ describe('tunnels', () => {
     expect(await untouched()).toEqual(before);
     await vswitch.vsctl('--no-wait', 'del-port', 'br-ex', 'kw77');
     await until('the name to be taken', () => recorder.ofports.has(0x77));
+    await vswitch.vsctl('--no-wait', 'set', 'Port', 'gre9', 'external_ids:owner=keyway');
+    await until('what says it is ours, and is not wanted, to go', async () => (await ports(vswitch)) === 'kw77');
+  });
+
+  test('are told of the bridge that is the integration bridge now', async (context) => {
+    await openVswitchOrSkip(context);
+    await using recorder = await Recorder.start();
+    recorder.server.admit(admission);
+    recorder.server.setTunnels(1, [{ peer: 2, remoteIp: '192.0.2.2' }]);
+    await using vswitch = await startDummySwitch({ manager: recorder.manager });
+    await until('the tunnel', () => recorder.ofports.size === 1);
+    await vswitch.vsctl('--no-wait', 'set', 'Open_vSwitch', '.', 'external_ids:keyway-bridge=br-new');
+    await until('none', () => recorder.ofports.size === 0);
+    await vswitch.vsctl('--no-wait', 'del-br', 'br-int');
+    await until('the tunnel on the new bridge', () => recorder.ofports.size === 1);
+    expect(await vswitch.vsctl('list-ports', 'br-new')).toBe('kw2\n');
   });
 
   test('that Open vSwitch cannot make are in the log with its own words', async (context) => {

@@ -18,9 +18,20 @@ function frame(pieces: Uint8Array[], options?: { maxBytes?: number; maxDepth?: n
   return { texts, error: undefined, idle: framer.idle };
 }
 
-const object = fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue({ stringUnit: 'binary', maxDepth: 4 }), {
-  noNullPrototype: true,
-});
+/** Strings of what means something outside strings, and of anything. */
+const text = fc.oneof(
+  fc.string({ unit: fc.constantFrom('"', '\\', '{', '}', '[', ']', 'a', 'é', '\u2028') }),
+  fc.string({ unit: 'binary' }),
+);
+const { value } = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    fc.oneof(text, fc.integer(), fc.constant(null)),
+    fc.array(tie('value'), { maxLength: 3 }),
+    fc.dictionary(text, tie('value'), { maxKeys: 3 }),
+  ),
+}));
+const object = fc.dictionary(text, value, { maxKeys: 4, noNullPrototype: true });
 const gap = fc.stringMatching(/^[ \t\r\n]{0,3}$/);
 
 describe('framing', () => {

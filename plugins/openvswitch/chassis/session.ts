@@ -143,8 +143,7 @@ export class ChassisSession {
   /** Looks again at what was touched; at everything where another bridge is the integration bridge now. */
   #touch(touched: Touched): void {
     if (touched.integrationBridge) {
-      this.#tunnels.touchAll();
-      for (const port of this.#cache.table('Port').values()) touched.ports.set(port.uuid, port);
+      // Every port has an interface, and is looked at with it.
       for (const row of this.#cache.table('Interface').values()) touched.interfaces.set(row.uuid, row);
     }
     for (const port of touched.ports.values()) this.#tunnels.touchPort(port);

@@ -37,7 +37,7 @@ export class TunnelPorts {
   #localIp: string | undefined;
   /** Ports we made, by UUID, as last seen. */
   readonly #owned = new Map<string, Owned>();
-  /** Names to look at. */
+  /** Names to look at. Until something is wanted they gather here, those of an earlier run of the controller among them. */
   #dirty = new Set<string>();
   /** Names that something else has: said once. */
   readonly #blocked = new Set<string>();
@@ -57,8 +57,6 @@ export class TunnelPorts {
     for (const [name, spec] of wanted) {
       if (this.#wanted?.get(name)?.remoteIp !== spec.remoteIp) this.#dirty.add(name);
     }
-    // Left over from an earlier run of the controller.
-    if (!this.#wanted) for (const { name } of this.#owned.values()) this.#dirty.add(name);
     this.#wanted = wanted;
   }
 
@@ -66,11 +64,6 @@ export class TunnelPorts {
   setLocalIp(localIp: string | undefined): void {
     if (this.#localIp === localIp) return;
     this.#localIp = localIp;
-    for (const name of this.#wanted?.keys() ?? []) this.#dirty.add(name);
-  }
-
-  /** Another bridge is the integration bridge: every wanted tunnel is to be looked for there. */
-  touchAll(): void {
     for (const name of this.#wanted?.keys() ?? []) this.#dirty.add(name);
   }
 

@@ -71,6 +71,20 @@ class Pool {
     return id >= this.range.first && id < this.next && !this.freedIds.has(id);
   }
 
+  give(id: number): void {
+    if (this.next !== id) throw new Error(`${id} of ${this.name} is not the next any more`);
+    this.next++;
+  }
+
+  ungive(id: number): void {
+    this.next = id;
+  }
+
+  retire(freed: Freed): void {
+    if (!this.holds(freed.id)) throw new Error(`${freed.id} of ${this.name} is not given out`);
+    this.push(freed);
+  }
+
   push(freed: Freed): void {
     this.freed.push(freed);
     this.freedIds.add(freed.id);
@@ -83,14 +97,15 @@ class Pool {
     this.sequence = sequence;
   }
 
-  shift(): Freed {
-    const freed = this.freed[this.head++]!;
+  shift(freed: Freed): void {
+    if (this.freed[this.head] !== freed)
+      throw new Error(`${freed.id} of ${this.name} is not the longest freed any more`);
+    this.head++;
     this.freedIds.delete(freed.id);
     if (this.head >= 64 && this.head * 2 >= this.freed.length) {
       this.freed = this.freed.slice(this.head);
       this.head = 0;
     }
-    return freed;
   }
 
   unshift(freed: Freed): void {
@@ -129,12 +144,9 @@ export class IdPools {
   begin(): IdTransaction {
     const transaction: IdTransaction = new IdTransaction({
       pool: (name) => this.#pool(name),
-      dropped: (name) => {
-        const pool = this.#pool(name);
-        this.#pools.delete(name);
-        return () => this.#pools.set(name, pool);
-      },
+      replace: (pool) => this.#pools.set(pool.name, pool),
       newest: () => this.#open.at(-1) === transaction,
+      opened: () => this.#open.push(transaction),
       committed: () => this.#prune(),
       rollBack: () => this.#rollBack(transaction),
     });
@@ -186,12 +198,15 @@ export class IdPools {
 
 type Owner = {
   pool(name: string): Pool;
-  /** Forgets the pool. Returns how to bring it back. */
-  dropped(name: string): () => void;
+  /** The pool takes the place of the one of its name. */
+  replace(pool: Pool): void;
   newest(): boolean;
+  opened(): void;
   committed(): void;
   rollBack(): void;
 };
+
+type Step = { undo(): void; redo(): void };
 
 /** What one commit does to the pools. It is seen at once by what follows, and undone without a trace by `rollback`. */
 export class IdTransaction {
@@ -199,7 +214,7 @@ export class IdTransaction {
   readonly #put = new Map<string, string>();
   readonly #delete = new Set<string>();
   readonly #freed: Freed[] = [];
-  readonly #undo: (() => void)[] = [];
+  readonly #steps: Step[] = [];
   #state: 'open' | 'committed' | 'rolled back' = 'open';
 
   constructor(owner: Owner) {
@@ -233,20 +248,19 @@ export class IdTransaction {
   free(name: string, id: number): void {
     const pool = this.#pool(name);
     if (!pool.range.reused) throw new Error(`${name} is a counter: its numbers are never freed`);
-    if (!pool.holds(id)) throw new Error(`${id} of ${name} is not given out`);
     const freed: Freed = { id, sequence: pool.sequence, revision: undefined };
-    pool.push(freed);
+    this.#do({ undo: () => pool.pop(), redo: () => pool.retire(freed) });
     this.#freed.push(freed);
     this.#write(freedKey(name, freed.sequence), JSON.stringify({ id }));
-    this.#undo.push(() => pool.pop());
   }
 
   /** The pool is as if it had never been: for one whose ids only its late owner knew, a hypervisor's zones say. O(freed). */
   drop(name: string): void {
-    const { freed, head } = this.#pool(name);
-    for (const { sequence } of freed.slice(head)) this.#erase(freedKey(name, sequence));
+    const pool = this.#pool(name);
+    for (const { sequence } of pool.freed.slice(pool.head)) this.#erase(freedKey(name, sequence));
     this.#erase(nextKey(name));
-    this.#undo.push(this.#owner.dropped(name));
+    const fresh = new Pool(name, pool.range);
+    this.#do({ undo: () => this.#owner.replace(pool), redo: () => this.#owner.replace(fresh) });
   }
 
   /** What the commit must write beside its own. Keys are under `ids/`. */
@@ -271,10 +285,29 @@ export class IdTransaction {
     if (this.#state === 'open') this.#owner.rollBack();
   }
 
+  /** Does again what was rolled back, on the same state as the first time; it is then open as it was. @throws Error on another state. */
+  redo(): void {
+    if (this.#state !== 'rolled back') throw new Error(`The transaction is ${this.#state}`);
+    let done = 0;
+    try {
+      for (; done < this.#steps.length; done++) this.#steps[done]!.redo();
+    } catch (error) {
+      while (done-- > 0) this.#steps[done]!.undo();
+      throw error;
+    }
+    this.#state = 'open';
+    this.#owner.opened();
+  }
+
   /** For IdPools: newest transaction first. */
   undo(): void {
-    for (const step of this.#undo.reverse()) step();
+    for (const { undo } of this.#steps.toReversed()) undo();
     this.#state = 'rolled back';
+  }
+
+  #do(step: Step): void {
+    step.redo();
+    this.#steps.push(step);
   }
 
   #pool(name: string): Pool {
@@ -284,11 +317,9 @@ export class IdTransaction {
   }
 
   #takeNew(pool: Pool): number {
-    const id = pool.next++;
-    this.#write(nextKey(pool.name), String(pool.next));
-    this.#undo.push(() => {
-      pool.next--;
-    });
+    const id = pool.next;
+    this.#write(nextKey(pool.name), String(id + 1));
+    this.#do({ undo: () => pool.ungive(id), redo: () => pool.give(id) });
     return id;
   }
 
@@ -296,9 +327,8 @@ export class IdTransaction {
   #takeFreed(pool: Pool, releasable: Releasable): number | undefined {
     const oldest = pool.freed[pool.head];
     if (oldest?.revision === undefined || !releasable(oldest.revision)) return undefined;
-    pool.shift();
     this.#erase(freedKey(pool.name, oldest.sequence));
-    this.#undo.push(() => pool.unshift(oldest));
+    this.#do({ undo: () => pool.unshift(oldest), redo: () => pool.shift(oldest) });
     return oldest.id;
   }
 

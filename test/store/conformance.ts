@@ -133,8 +133,10 @@ export function conformance({ name, faults, place }: Kind): void {
                 expected.push(model.commit(change));
                 return store.commit(change);
               });
+              expect(store.next).toBe(model.revision + 1);
               expect(await Promise.all(answers)).toEqual(expected);
             }
+            expect(store.next).toBe(model.revision + 1);
             expect(store.revision).toBe(model.revision);
             expect(await store.list('')).toEqual({ revision: model.revision, entries: model.list('') });
             expect((await store.list('a/')).entries).toEqual(model.list('a/'));
@@ -474,7 +476,7 @@ export function conformance({ name, faults, place }: Kind): void {
         for (const outcome of outcomes) {
           expect(outcome).toEqual({ status: 'rejected', reason: problem('store.unavailable') });
         }
-        expect(store.revision).toBe(1);
+        expect([store.revision, store.next]).toEqual([1, 2]);
         await expect(store.commit(put(['e', '1']))).rejects.toEqual(problem('store.unavailable'));
 
         at.heal();

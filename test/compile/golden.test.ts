@@ -1,0 +1,95 @@
+/** The flows of each stage, as text: a change of the pipeline shows as a change of these files, to be read in review. */
+import { pino } from 'pino';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { startCore } from '../../src/core.ts';
+import { undeclaredUses } from '../../src/pipeline/check.ts';
+import type { Flow } from '../../src/pipeline/flow.ts';
+import { tables } from '../../src/pipeline/tables.ts';
+import { openMemoryStore } from '../../src/store/memory.ts';
+import { FakeSwitches } from '../support/fake-switches.ts';
+
+const network = 'tenants/acme/networks/shop';
+
+const resources: [string, Record<string, unknown>][] = [
+  ['hypervisors/hv1', { admission: 'approved' }],
+  ['hypervisors/hv2', { admission: 'approved' }],
+  ['tenants/acme', {}],
+  [network, { offering: 'basic', cidr: '10.0.0.0/16' }],
+  [`${network}/tiers/web`, { cidr: '10.0.1.0/24' }],
+  [`${network}/groups/databases`, { ports: ['b'] }],
+  [`${network}/ports/a`, { tier: 'web', mac: '02:00:00:00:00:0a', ips: ['10.0.1.10', '10.0.1.20'], ifaceId: 'a' }],
+  [`${network}/ports/b`, { tier: 'web', mac: '02:00:00:00:00:0b', ips: ['10.0.1.11'], ifaceId: 'b' }],
+  [
+    `${network}/rules/any`,
+    { action: 'allow', priority: 9000, from: { any: true }, to: { tier: 'web' }, protocol: 'any' },
+  ],
+  [
+    `${network}/rules/no-ssh`,
+    { action: 'deny', priority: 10, from: { any: true }, to: { group: 'databases' }, protocol: 'tcp', ports: ['22'] },
+  ],
+  [
+    `${network}/rules/ping`,
+    {
+      action: 'allow',
+      priority: 20,
+      from: { cidr: '10.0.0.0/16' },
+      to: { port: 'a' },
+      protocol: 'icmp',
+      icmp: { type: 8, code: 0 },
+    },
+  ],
+  [
+    `${network}/rules/range`,
+    {
+      action: 'allow',
+      priority: 30,
+      from: { port: 'a' },
+      to: { port: 'b' },
+      protocol: 'udp',
+      ports: ['5000-5003', '5004', '9'],
+    },
+  ],
+  // Says of port b what the rule above says too: one flow for both.
+  [
+    `${network}/rules/twin`,
+    { action: 'allow', priority: 30, from: { port: 'a' }, to: { group: 'databases' }, protocol: 'udp', ports: ['9'] },
+  ],
+];
+
+let fake: FakeSwitches;
+
+beforeAll(async () => {
+  fake = new FakeSwitches();
+  const core = await startCore({ store: openMemoryStore(), plugin: fake, log: pino({ level: 'silent' }) });
+  await core.intent.transact(
+    resources.map(([path, spec]) => ({ op: 'put' as const, path, spec })),
+    { restrictedAllowed: true },
+  );
+  fake.connect('hv1', '192.0.2.1');
+  fake.connect('hv2', '192.0.2.2');
+  fake.interfaces(1, [{ ifaceId: 'a', name: 'vif-a', ofport: 5 }]);
+  fake.interfaces(2, [{ ifaceId: 'b', name: 'vif-b', ofport: 6 }]);
+  for (let i = 0; i < 4; i++) {
+    await core.engine.idle();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+});
+
+describe('flows on the hypervisor of port a', () => {
+  for (const table of Object.values(tables)) {
+    test(`${table.id} ${table.name}`, async () => {
+      const flows = fake.flowsOn(1).filter((f: Flow) => f.table === table.id);
+      for (const flow of flows) expect(undeclaredUses(flow)).toEqual([]);
+      expect(flows.length).toBeGreaterThan(0);
+      const text = flows.map((f) => fake.format(f)).sort();
+      await expect(`${text.join('\n')}\n`).toMatchFileSnapshot(
+        `golden/${String(table.id).padStart(3, '0')}-${table.name}.txt`,
+      );
+    });
+  }
+});
+
+test('every table that is declared is one of those above, and no other is used', () => {
+  const used = new Set(fake.flowsOn(1).map((f) => f.table));
+  expect([...used].sort((a, b) => a - b)).toEqual(Object.values(tables).map((t) => t.id));
+});

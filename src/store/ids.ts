@@ -71,20 +71,6 @@ class Pool {
     return id >= this.range.first && id < this.next && !this.freedIds.has(id);
   }
 
-  give(id: number): void {
-    if (this.next !== id) throw new Error(`${id} of ${this.name} is not the next any more`);
-    this.next++;
-  }
-
-  ungive(id: number): void {
-    this.next = id;
-  }
-
-  retire(freed: Freed): void {
-    if (!this.holds(freed.id)) throw new Error(`${freed.id} of ${this.name} is not given out`);
-    this.push(freed);
-  }
-
   push(freed: Freed): void {
     this.freed.push(freed);
     this.freedIds.add(freed.id);
@@ -97,15 +83,14 @@ class Pool {
     this.sequence = sequence;
   }
 
-  shift(freed: Freed): void {
-    if (this.freed[this.head] !== freed)
-      throw new Error(`${freed.id} of ${this.name} is not the longest freed any more`);
-    this.head++;
+  shift(): Freed {
+    const freed = this.freed[this.head++]!;
     this.freedIds.delete(freed.id);
     if (this.head >= 64 && this.head * 2 >= this.freed.length) {
       this.freed = this.freed.slice(this.head);
       this.head = 0;
     }
+    return freed;
   }
 
   unshift(freed: Freed): void {
@@ -144,9 +129,12 @@ export class IdPools {
   begin(): IdTransaction {
     const transaction: IdTransaction = new IdTransaction({
       pool: (name) => this.#pool(name),
-      replace: (pool) => this.#pools.set(pool.name, pool),
+      dropped: (name) => {
+        const pool = this.#pool(name);
+        this.#pools.delete(name);
+        return () => this.#pools.set(name, pool);
+      },
       newest: () => this.#open.at(-1) === transaction,
-      opened: () => this.#open.push(transaction),
       committed: () => this.#prune(),
       rollBack: () => this.#rollBack(transaction),
     });
@@ -198,15 +186,12 @@ export class IdPools {
 
 type Owner = {
   pool(name: string): Pool;
-  /** The pool takes the place of the one of its name. */
-  replace(pool: Pool): void;
+  /** Forgets the pool. Returns how to bring it back. */
+  dropped(name: string): () => void;
   newest(): boolean;
-  opened(): void;
   committed(): void;
   rollBack(): void;
 };
-
-type Step = { undo(): void; redo(): void };
 
 /** What one commit does to the pools. It is seen at once by what follows, and undone without a trace by `rollback`. */
 export class IdTransaction {
@@ -214,7 +199,7 @@ export class IdTransaction {
   readonly #put = new Map<string, string>();
   readonly #delete = new Set<string>();
   readonly #freed: Freed[] = [];
-  readonly #steps: Step[] = [];
+  readonly #undo: (() => void)[] = [];
   #state: 'open' | 'committed' | 'rolled back' = 'open';
 
   constructor(owner: Owner) {
@@ -248,19 +233,20 @@ export class IdTransaction {
   free(name: string, id: number): void {
     const pool = this.#pool(name);
     if (!pool.range.reused) throw new Error(`${name} is a counter: its numbers are never freed`);
+    if (!pool.holds(id)) throw new Error(`${id} of ${name} is not given out`);
     const freed: Freed = { id, sequence: pool.sequence, revision: undefined };
-    this.#do({ undo: () => pool.pop(), redo: () => pool.retire(freed) });
+    pool.push(freed);
     this.#freed.push(freed);
     this.#write(freedKey(name, freed.sequence), JSON.stringify({ id }));
+    this.#undo.push(() => pool.pop());
   }
 
   /** The pool is as if it had never been: for one whose ids only its late owner knew, a hypervisor's zones say. O(freed). */
   drop(name: string): void {
-    const pool = this.#pool(name);
-    for (const { sequence } of pool.freed.slice(pool.head)) this.#erase(freedKey(name, sequence));
+    const { freed, head } = this.#pool(name);
+    for (const { sequence } of freed.slice(head)) this.#erase(freedKey(name, sequence));
     this.#erase(nextKey(name));
-    const fresh = new Pool(name, pool.range);
-    this.#do({ undo: () => this.#owner.replace(pool), redo: () => this.#owner.replace(fresh) });
+    this.#undo.push(this.#owner.dropped(name));
   }
 
   /** What the commit must write beside its own. Keys are under `ids/`. */
@@ -285,29 +271,10 @@ export class IdTransaction {
     if (this.#state === 'open') this.#owner.rollBack();
   }
 
-  /** Does again what was rolled back, on the same state as the first time; it is then open as it was. @throws Error on another state. */
-  redo(): void {
-    if (this.#state !== 'rolled back') throw new Error(`The transaction is ${this.#state}`);
-    let done = 0;
-    try {
-      for (; done < this.#steps.length; done++) this.#steps[done]!.redo();
-    } catch (error) {
-      while (done-- > 0) this.#steps[done]!.undo();
-      throw error;
-    }
-    this.#state = 'open';
-    this.#owner.opened();
-  }
-
   /** For IdPools: newest transaction first. */
   undo(): void {
-    for (const { undo } of this.#steps.toReversed()) undo();
+    for (const step of this.#undo.reverse()) step();
     this.#state = 'rolled back';
-  }
-
-  #do(step: Step): void {
-    step.redo();
-    this.#steps.push(step);
   }
 
   #pool(name: string): Pool {
@@ -317,9 +284,11 @@ export class IdTransaction {
   }
 
   #takeNew(pool: Pool): number {
-    const id = pool.next;
-    this.#write(nextKey(pool.name), String(id + 1));
-    this.#do({ undo: () => pool.ungive(id), redo: () => pool.give(id) });
+    const id = pool.next++;
+    this.#write(nextKey(pool.name), String(pool.next));
+    this.#undo.push(() => {
+      pool.next--;
+    });
     return id;
   }
 
@@ -327,8 +296,9 @@ export class IdTransaction {
   #takeFreed(pool: Pool, releasable: Releasable): number | undefined {
     const oldest = pool.freed[pool.head];
     if (oldest?.revision === undefined || !releasable(oldest.revision)) return undefined;
+    pool.shift();
     this.#erase(freedKey(pool.name, oldest.sequence));
-    this.#do({ undo: () => pool.unshift(oldest), redo: () => pool.shift(oldest) });
+    this.#undo.push(() => pool.unshift(oldest));
     return oldest.id;
   }
 

@@ -45,14 +45,13 @@ export const multipartType = {
   flowMonitor: 16,
 } as const;
 
-/** OFPFMF_*, OpenFlow 1.5.1 section 7.3.5.19. */
+/** OFPFMF_*, OpenFlow 1.5.1 section 7.3.5.19. Open vSwitch 3.1 refuses OFPFMF_NO_ABBREV, and none of the first three. */
 export const monitorFlag = {
-  initial: 1,
   add: 2,
   removed: 4,
   modify: 8,
+  initial: 1,
   instructions: 16,
-  noAbbrev: 32,
   onlyOwn: 64,
 } as const;
 

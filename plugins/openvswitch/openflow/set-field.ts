@@ -74,6 +74,8 @@ function putShort(target: ByteWriter, action: SetField, spec: FieldSpec): void {
   }
   if (spec.name === 'arp_op' && value > 0xff) throw new Error('set arp_op: Open vSwitch knows 8 bits');
   const exact = mask === spec.full;
+  // The switch would take it, but ovs-ofctl cannot read what it then prints.
+  if (!exact && !spec.maskable) throw new Error(`set ${spec.name} takes no mask`);
   target.u32(exact ? spec.header : (spec.header | maskBit) + spec.bytes);
   putNarrow(target, value, spec.bytes);
   if (!exact) putNarrow(target, mask, spec.bytes);
@@ -136,6 +138,7 @@ export function decodeSetField(bytes: Buffer, at: number, length: number): SetFi
   const mask = readScalar(bytes, from + spec.bytes, spec.bytes);
   if (exceeds(spec, mask)) throw new ProtocolError(`set ${spec.name}: a mask of more than ${spec.bits} bits`);
   if (isFull(spec, mask)) return { type: 'setField', field: spec.name, value };
+  if (!spec.maskable) throw new VocabularyError(`set ${spec.name} with a mask is none of ours`);
   return { type: 'setField', field: spec.name, value, mask };
 }
 

@@ -197,6 +197,8 @@ export function parseMatch(pieces: readonly Piece[]): Match {
     reading(piece, () => setField(name.text, value.text, kind, set));
     kind.ipProto = match.ip_proto as number | undefined;
   }
+  // A priority without a VLAN id says that there is a tag.
+  if (match.vlan_pcp !== undefined) match.vlan_vid ??= { value: 0x1000, mask: 0x1000 };
   return match;
 }
 

@@ -75,7 +75,12 @@ export async function startSwitch(options: InstanceOptions): Promise<SwitchInsta
       await launch(name, [database, ...files, ...vswitchdArgs], path('ovs-vswitchd.ctl'));
       const bridges = (await vsctl('list-br')).split('\n').filter((bridge) => bridge !== '');
       await until('ovs-vswitchd to have its bridges', async () => {
-        const running = (await appctl('ofproto/list')).split('\n');
+        // Its control socket is there before all of its commands are.
+        const list = await appctl('ofproto/list').catch((error: Error) => {
+          if (error.message.includes('is not a valid command')) return '';
+          throw error;
+        });
+        const running = list.split('\n');
         return bridges.every((bridge) => running.includes(bridge));
       });
     }

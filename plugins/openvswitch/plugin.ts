@@ -15,6 +15,7 @@ import type {
 } from '../../src/drivers/switch-plugin.ts';
 import type { Flow } from '../../src/pipeline/flow.ts';
 import { fieldProblem, Problem } from '../../src/problems.ts';
+import { highestTable } from './openflow/instructions.ts';
 import { decodeFlows, encodeFlows } from './openflow/record.ts';
 import { formatFlow, parseFlow } from './openflow/text.ts';
 import { decodeAny } from './switch/foreign.ts';
@@ -45,7 +46,7 @@ export type OpenVswitchOptions = {
   logLevel?: LogLevel;
   /** The southbound thread has ended without being asked to: nothing is programmed any more. */
   onFatal(error: Error): void;
-  /** Table names for `format` and `parse`. */
+  /** Names of tables for `format` and `parse`; numbers where there are none. */
   tableName?(table: number): string | undefined;
   /** Timings and limits, for tests and unusual switches. */
   settings?: Partial<Omit<SwitchSettings, 'driftPolicy'>>;
@@ -58,6 +59,7 @@ const workerFile = new URL(`./southbound.worker${import.meta.url.slice(-3)}`, im
 
 export class OpenVswitchPlugin implements SwitchPlugin {
   readonly #options: OpenVswitchOptions;
+  readonly #tableNumbers = new Map<string, number>();
   readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | undefined;
   #events: SwitchEvents | undefined;
@@ -67,6 +69,10 @@ export class OpenVswitchPlugin implements SwitchPlugin {
 
   constructor(options: OpenVswitchOptions) {
     this.#options = options;
+    for (let table = 0; table <= highestTable; table++) {
+      const name = options.tableName?.(table);
+      if (name !== undefined) this.#tableNumbers.set(name, table);
+    }
   }
 
   encode(flows: readonly Flow[]): Uint8Array {
@@ -84,7 +90,7 @@ export class OpenVswitchPlugin implements SwitchPlugin {
 
   parse(text: string): Flow {
     try {
-      return parseFlow(text);
+      return parseFlow(text, { tableNumber: (name) => this.#tableNumbers.get(name) });
     } catch (error) {
       throw fieldProblem('request.invalid', '', error instanceof Error ? error.message : String(error));
     }

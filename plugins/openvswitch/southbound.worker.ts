@@ -1,4 +1,5 @@
 /** The southbound thread: takes messages for `Southbound`, sends events up in one message per turn. */
+import { inspect } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { SwitchEvents } from '../../src/drivers/switch-plugin.ts';
 import { Problem } from '../../src/problems.ts';
@@ -58,7 +59,13 @@ function logger(): Log {
   const at =
     (level: keyof Log) =>
     (fields: object, message: string): void => {
-      if (levels.indexOf(level) >= lowest) post({ type: 'log', level, fields, message });
+      if (levels.indexOf(level) < lowest) return;
+      try {
+        post({ type: 'log', level, fields, message });
+      } catch (error) {
+        // A field that cannot be copied to another thread must not cost the line, nor the thread.
+        post({ type: 'log', level, fields: { fields: inspect(fields), copying: String(error) }, message });
+      }
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

@@ -16,6 +16,7 @@ export class PluginUnderTest implements AsyncDisposable {
   readonly logged: Logged[] = [];
   readonly fatal: Error[] = [];
   managers: string[] = [];
+  readonly #next = new Map<string, (() => void)[]>();
   #sequence = 0;
 
   constructor(options: Partial<OpenVswitchOptions> = {}) {
@@ -41,6 +42,7 @@ export class PluginUnderTest implements AsyncDisposable {
       <Name extends keyof SwitchEvents>(name: Name) =>
       (...params: Parameters<SwitchEvents[Name]>): void => {
         this.told.push({ name, params } as Told);
+        for (const resolve of this.#next.get(name)?.splice(0) ?? []) resolve();
       };
     const started = await this.plugin.start({
       chassis: (facts) => {
@@ -76,6 +78,15 @@ export class PluginUnderTest implements AsyncDisposable {
       const log = this.logged.map((line) => `${line.level} ${line.message} ${inspect(line.fields)}`).join('\n');
       throw new Error(`${(error as Error).message}; told: ${inspect(this.told)}\n${log}`, { cause: error });
     }
+  }
+
+  /** The next event of this name, without polling. */
+  next(name: keyof SwitchEvents): Promise<void> {
+    return new Promise((resolve) => {
+      const waiting = this.#next.get(name);
+      if (waiting === undefined) this.#next.set(name, [resolve]);
+      else waiting.push(resolve);
+    });
   }
 
   /** One pass: sets units (undefined removes) on switches. @returns its number */

@@ -5,7 +5,7 @@
 import type { UnitKey } from '../../../src/drivers/switch-plugin.ts';
 import { forEachRecord } from '../openflow/record.ts';
 
-type Chunk = { bytes: Uint8Array; used: number; live: number; units: Set<Unit> };
+type Chunk = { bytes: Uint8Array; used: number; live: number; units: Set<Held> };
 
 /** Records of one unit. `bytes` and `at` change when the slab is compacted: read them anew after every await. */
 export type Unit = {
@@ -23,15 +23,22 @@ export type Unit = {
 
 type Held = Unit & { chunk: Chunk; references: number };
 
-const chunkBytes = 1 << 20;
-
 export class Slab {
+  readonly #chunkBytes: number;
   readonly #units: (Held | undefined)[] = [undefined];
   readonly #freeIds: number[] = [];
   readonly #chunks = new Set<Chunk>();
+  /** The one that is being filled. */
   #current: Chunk | undefined;
+  /** Those that may have become worth tidying. */
+  readonly #sealed: Chunk[] = [];
   #flows = 0;
   #live = 0;
+
+  /** @param chunkBytes bytes of a buffer; a larger unit gets one of its own */
+  constructor(chunkBytes = 1 << 20) {
+    this.#chunkBytes = chunkBytes;
+  }
 
   /** Takes a copy; the unit starts with one reference. @throws Error where the bytes are not records. */
   add(key: UnitKey, records: Uint8Array): Unit {
@@ -40,14 +47,14 @@ export class Slab {
       flows++;
     });
     const chunk = this.#room(records.length);
-    const at = chunk.used;
-    chunk.bytes.set(records, at);
     const id = this.#freeIds.pop() ?? this.#units.length;
-    const unit: Held = { id, key, bytes: chunk.bytes, at, length: records.length, flows, chunk, references: 1 };
+    const { bytes, used: at } = chunk;
+    const unit: Held = { id, key, bytes, at, length: records.length, flows, chunk, references: 1 };
     this.#units[id] = unit;
-    this.#occupy(chunk, unit);
+    this.#occupy(chunk, unit, records);
     this.#flows += flows;
     this.#live += unit.length;
+    this.#tidySealed();
     return unit;
   }
 
@@ -70,7 +77,12 @@ export class Slab {
     const { chunk } = held;
     chunk.units.delete(held);
     chunk.live -= held.length;
-    this.#tidy(chunk);
+    if (chunk === this.#current) {
+      if (chunk.live === 0) chunk.used = 0;
+      return;
+    }
+    this.#sealed.push(chunk);
+    this.#tidySealed();
   }
 
   /** `flows` and `bytes` of living units; `reserved`: bytes of memory they take. */
@@ -90,37 +102,40 @@ export class Slab {
   #room(bytes: number): Chunk {
     const current = this.#current;
     if (current !== undefined && current.used + bytes <= current.bytes.length) return current;
-    const chunk = { bytes: new Uint8Array(Math.max(chunkBytes, bytes)), used: 0, live: 0, units: new Set<Unit>() };
+    const chunk = {
+      bytes: new Uint8Array(Math.max(this.#chunkBytes, bytes)),
+      used: 0,
+      live: 0,
+      units: new Set<Held>(),
+    };
     this.#chunks.add(chunk);
     // A unit larger than a chunk gets its own, and the one under way goes on being filled.
-    if (bytes >= chunkBytes && current !== undefined) return chunk;
+    if (bytes >= this.#chunkBytes) return chunk;
     this.#current = chunk;
-    if (current !== undefined) this.#tidy(current);
+    if (current !== undefined) this.#sealed.push(current);
     return chunk;
   }
 
-  #occupy(chunk: Chunk, unit: Held): void {
+  #occupy(chunk: Chunk, unit: Held, records: Uint8Array): void {
+    chunk.bytes.set(records, chunk.used);
     chunk.used += unit.length;
     chunk.live += unit.length;
     chunk.units.add(unit);
   }
 
-  /** Frees an empty chunk; moves what is left of one that is less than half alive. What moves was paid for by what went. */
-  #tidy(chunk: Chunk): void {
-    if (chunk === this.#current) {
-      if (chunk.live === 0) chunk.used = 0;
-      return;
+  /** Moves what is left in chunks less than half alive, and lets them go. What moves was paid for by what went. */
+  #tidySealed(): void {
+    for (let chunk = this.#sealed.pop(); chunk !== undefined; chunk = this.#sealed.pop()) {
+      if (chunk.live * 2 >= chunk.bytes.length || !this.#chunks.delete(chunk)) continue;
+      for (const unit of chunk.units) {
+        const target = this.#room(unit.length);
+        const at = target.used;
+        this.#occupy(target, unit, unit.bytes.subarray(unit.at, unit.at + unit.length));
+        unit.bytes = target.bytes;
+        unit.at = at;
+        unit.chunk = target;
+      }
+      chunk.units.clear();
     }
-    if (chunk.live * 2 >= chunk.bytes.length) return;
-    this.#chunks.delete(chunk);
-    for (const unit of chunk.units as Set<Held>) {
-      const target = this.#room(unit.length);
-      target.bytes.set(unit.bytes.subarray(unit.at, unit.at + unit.length), target.used);
-      unit.bytes = target.bytes;
-      unit.at = target.used;
-      unit.chunk = target;
-      this.#occupy(target, unit);
-    }
-    chunk.units.clear();
   }
 }

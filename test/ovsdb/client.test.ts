@@ -86,11 +86,11 @@ describe('echo', () => {
   });
 
   test('is not needed while the server talks', async () => {
-    const server = new ScriptedServer({ probeInterval: 60 });
+    const server = new ScriptedServer({ probeInterval: 400 });
     for (let turn = 0; turn < 6; turn++) {
       server.send({ method: 'echo', params: [turn], id: turn });
       expect((await server.next()).id).toBe(turn);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, 80));
     }
     server.connection.close('done');
   });

@@ -342,6 +342,10 @@ export class Engine {
   }
 
   #send(delta: Delta, revision: number, deleted: Resource[]): void {
+    // A hypervisor that was given up in this step is no longer anybody's to write to.
+    const ours = (h: HypervisorNumber) => this.fleet.programmed.has(h);
+    for (const s of delta.set) s.on = s.on.filter(ours);
+    for (const r of delta.remove) r.on = r.on.filter(ours);
     const on = new Set<HypervisorNumber>();
     for (const s of delta.set) for (const h of s.on) on.add(h);
     for (const r of delta.remove) for (const h of r.on) on.add(h);

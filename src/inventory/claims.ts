@@ -26,8 +26,10 @@ export class Claims {
   /** All interfaces of a hypervisor as they are now. Returns the iface-ids whose claims changed, those that went first. */
   update(hypervisor: HypervisorNumber, interfaces: readonly InterfaceFacts[]): string[] {
     const now = new Map<string, InterfaceFacts>();
-    // Two interfaces of one hypervisor with one iface-id: the first keeps it.
-    for (const i of interfaces) if (!now.has(i.ifaceId)) now.set(i.ifaceId, i);
+    // Two interfaces of one hypervisor with one iface-id: the one that has it keeps it, else the first told.
+    const row = this.#byHost.get(hypervisor);
+    for (const i of interfaces)
+      if (!now.has(i.ifaceId) || row?.get(i.ifaceId)?.interface === i.name) now.set(i.ifaceId, i);
     const changed: string[] = [];
     for (const ifaceId of [...(this.#byHost.get(hypervisor)?.keys() ?? [])]) {
       if (!now.has(ifaceId)) {

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { type Daemon, startDaemon, until } from '../ephemeral.ts';
 import { run } from '../run.ts';
@@ -60,7 +61,7 @@ export async function startSwitch(options: InstanceOptions): Promise<SwitchInsta
       const { exitCode, signalCode } = daemon.process;
       if (exitCode !== null || signalCode !== null)
         throw new Error(`${name} ended at once: ${lastLines(path(`${name}.log`))}`);
-      return existsSync(ready);
+      return accepts(ready);
     });
   };
   const vsctl: SwitchInstance['vsctl'] = (...args) => tool('ovs-vsctl', [`--db=${database}`, '--timeout=20', ...args]);
@@ -123,4 +124,16 @@ export async function startSwitch(options: InstanceOptions): Promise<SwitchInsta
 
 function lastLines(log: string): string {
   return existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n').slice(-3).join(' / ') : 'it wrote no log';
+}
+
+/** Whether somebody listens on the unix socket: it is there a moment before that. */
+function accepts(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
 }

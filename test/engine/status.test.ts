@@ -1,0 +1,220 @@
+/** What status and wait say while switches are slow, away, or claim the same port. */
+import { pino } from 'pino';
+import { beforeEach, expect, test } from 'vitest';
+import { type Core, startCore } from '../../src/core.ts';
+import { openMemoryStore } from '../../src/store/memory.ts';
+import { FakeSwitches } from '../support/fake-switches.ts';
+
+const network = 'tenants/acme/networks/shop';
+const a = `${network}/ports/a`;
+const b = `${network}/ports/b`;
+
+let core: Core;
+let fake: FakeSwitches;
+
+const put = (path: string, spec: Record<string, unknown>) =>
+  core.intent.transact([{ op: 'put', path, spec }], { restrictedAllowed: true });
+
+async function quiet(): Promise<void> {
+  for (let i = 0; i < 4; i++) {
+    await core.engine.idle();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+const statusOf = (path: string) => core.status.status(core.intent.get(path)!);
+const conditions = (path: string) => statusOf(path).conditions.map((c) => `${c.type}=${c.status}`);
+
+beforeEach(async () => {
+  fake = new FakeSwitches();
+  core = await startCore({ store: openMemoryStore(), plugin: fake, log: pino({ level: 'silent' }) });
+  for (const h of ['hv1', 'hv2']) await put(`hypervisors/${h}`, { admission: 'approved' });
+  await put('tenants/acme', {});
+  await put(network, { offering: 'basic', cidr: '10.0.0.0/16' });
+  await put(`${network}/tiers/web`, { cidr: '10.0.1.0/24' });
+  for (const p of ['a', 'b']) await put(`${network}/ports/${p}`, { tier: 'web', ifaceId: p });
+  fake.connect('hv1', '192.0.2.1');
+  fake.connect('hv2', '192.0.2.2');
+  fake.interfaces(1, [{ ifaceId: 'a', name: 'va', ofport: 1 }]);
+  fake.interfaces(2, [{ ifaceId: 'b', name: 'vb', ofport: 2 }]);
+  await quiet();
+});
+
+test('an unbound port is programmed with Bound=False, a bound one Bound=True', async () => {
+  await put(`${network}/ports/c`, { tier: 'web' });
+  await quiet();
+  expect(statusOf(`${network}/ports/c`).state).toBe('programmed');
+  expect(conditions(`${network}/ports/c`)).toEqual(['Bound=False']);
+  expect(statusOf(a).state).toBe('programmed');
+  expect(conditions(a)).toEqual(['Bound=True']);
+});
+
+test('a slow switch keeps the object pending and the wait waiting, until its barrier', async () => {
+  fake.prompt = false;
+  const { revision } = await put(`${network}/rules/r`, {
+    action: 'allow',
+    priority: 1,
+    from: { any: true },
+    to: { any: true },
+    protocol: 'any',
+  });
+  await quiet();
+  expect(statusOf(`${network}/rules/r`).state).toBe('pending');
+  expect(await core.status.wait(revision, 'programmed', 20)).toBe(false);
+  const waiting = core.status.wait(revision, 'programmed', 5_000);
+  fake.acknowledge([1]);
+  expect(statusOf(`${network}/rules/r`).state).toBe('pending');
+  fake.acknowledge([2]);
+  expect(await waiting).toBe(true);
+  const status = statusOf(`${network}/rules/r`);
+  expect(status.state).toBe('programmed');
+  expect(status.programmedRevision).toBeGreaterThanOrEqual(revision);
+  expect(status.observedRevision).toBeGreaterThanOrEqual(status.programmedRevision);
+});
+
+test('a switch that is away makes it degraded and does not hold the wait; wait=all does', async () => {
+  fake.events.disconnected(2, 'test');
+  fake.events.chassisGone('hv2', 'test');
+  await quiet();
+  fake.prompt = false;
+  const { revision } = await put(`${network}/rules/r`, {
+    action: 'allow',
+    priority: 1,
+    from: { any: true },
+    to: { any: true },
+    protocol: 'any',
+  });
+  await quiet();
+  const waiting = core.status.wait(revision, 'programmed', 5_000);
+  const all = core.status.wait(revision, 'all', 100);
+  fake.acknowledge([1]);
+  expect(await waiting).toBe(true);
+  expect(await all).toBe(false);
+  const status = statusOf(`${network}/rules/r`);
+  expect(status.state).toBe('degraded');
+  expect(status.conditions.map((c) => c.type)).toEqual(['HypervisorUnreachable']);
+  // Its ports keep their binding: the others still send to them.
+  expect(core.fabric.binding(b)?.hypervisor).toBe('hv2');
+});
+
+test('the first claim keeps the port while it lives; then the second has it', async () => {
+  fake.interfaces(2, [
+    { ifaceId: 'b', name: 'vb', ofport: 2 },
+    { ifaceId: 'a', name: 'thief', ofport: 3 },
+  ]);
+  await quiet();
+  expect(core.fabric.binding(a)?.hypervisor).toBe('hv1');
+  expect(statusOf(a).state).toBe('degraded');
+  expect(conditions(a)).toContain('BindingConflict=True');
+  fake.interfaces(1, []);
+  await quiet();
+  expect(core.fabric.binding(a)).toMatchObject({ hypervisor: 'hv2', interface: 'thief' });
+  expect(statusOf(a).state).toBe('programmed');
+  expect(core.engine.compiler.recompute().different).toEqual([]);
+});
+
+test('a second interface with the same iface-id on one hypervisor does not take the port over', async () => {
+  fake.interfaces(1, [
+    { ifaceId: 'a', name: 'aa', ofport: 9 },
+    { ifaceId: 'a', name: 'va', ofport: 1 },
+  ]);
+  await quiet();
+  expect(core.fabric.binding(a)).toMatchObject({ interface: 'va', ofport: 1 });
+  fake.interfaces(1, [{ ifaceId: 'a', name: 'aa', ofport: 9 }]);
+  await quiet();
+  expect(core.fabric.binding(a)).toMatchObject({ interface: 'aa', ofport: 9 });
+});
+
+test('a port that names its hypervisors is bound by no other', async () => {
+  await put(a, { tier: 'web', ifaceId: 'a', hypervisors: ['hv2'] });
+  await quiet();
+  expect(core.fabric.binding(a)).toBe(null);
+  fake.interfaces(2, [
+    { ifaceId: 'b', name: 'vb', ofport: 2 },
+    { ifaceId: 'a', name: 'va', ofport: 3 },
+  ]);
+  await quiet();
+  expect(core.fabric.binding(a)?.hypervisor).toBe('hv2');
+});
+
+test('an iface-id changed in place unbinds first: nothing of the old owner is left on the OpenFlow port', async () => {
+  const before = fake.flowsOn(1).filter((f) => f.match.in_port === 1);
+  expect(before.length).toBeGreaterThan(0);
+  fake.interfaces(1, [{ ifaceId: 'nobody', name: 'va', ofport: 1 }]);
+  await quiet();
+  expect(fake.flowsOn(1).filter((f) => f.match.in_port === 1)).toEqual([]);
+  expect(core.fabric.binding(a)).toBe(null);
+});
+
+test('a drained hypervisor keeps what it has and binds nothing new; a lost one has nothing', async () => {
+  await put('hypervisors/hv1', { admission: 'drained' });
+  await put(`${network}/ports/c`, { tier: 'web', ifaceId: 'c' });
+  fake.interfaces(1, [
+    { ifaceId: 'a', name: 'va', ofport: 1 },
+    { ifaceId: 'c', name: 'vc', ofport: 4 },
+  ]);
+  await quiet();
+  expect(core.fabric.binding(a)?.hypervisor).toBe('hv1');
+  expect(core.fabric.binding(`${network}/ports/c`)).toBe(null);
+  await put('hypervisors/hv1', { admission: 'lost' });
+  await quiet();
+  expect(core.fabric.binding(a)).toBe(null);
+  expect(fake.admitted.has(1)).toBe(false);
+  // Nothing on the other switch names it any more.
+  expect(fake.texts().filter((l) => l.startsWith('2: ') && l.includes('->reg7'))).toEqual([]);
+  expect(core.engine.compiler.recompute().different).toEqual([]);
+});
+
+test('a zone that is given up is flushed and not used for another port before that', async () => {
+  const zone = core.fabric.binding(a)?.zone;
+  fake.interfaces(1, []);
+  await quiet();
+  expect(fake.flushed).toEqual([`1/${zone}`]);
+  await put(`${network}/ports/c`, { tier: 'web', ifaceId: 'c' });
+  fake.interfaces(1, [{ ifaceId: 'c', name: 'vc', ofport: 1 }]);
+  await quiet();
+  expect(core.fabric.binding(`${network}/ports/c`)?.zone).not.toBe(zone);
+});
+
+test('a deleted object answers as deleting until every switch has confirmed, the ones that are away included', async () => {
+  fake.prompt = false;
+  await put(`${network}/rules/r`, {
+    action: 'allow',
+    priority: 1,
+    from: { any: true },
+    to: { any: true },
+    protocol: 'any',
+  });
+  await quiet();
+  fake.acknowledge();
+  await core.intent.transact([{ op: 'delete', path: `${network}/rules/r` }], { restrictedAllowed: true });
+  await quiet();
+  expect(core.status.deleting(`${network}/rules/r`)?.name).toBe('r');
+  fake.acknowledge([1]);
+  expect(core.status.deleting(`${network}/rules/r`)?.name).toBe('r');
+  fake.acknowledge([2]);
+  expect(core.status.deleting(`${network}/rules/r`)).toBe(undefined);
+});
+
+test('a network whose offering promises what nobody provides is degraded, its tiers work', async () => {
+  await put('tenants/acme/networks/fancy', { offering: 'gold', cidr: '10.1.0.0/16' });
+  await put('tenants/acme/networks/fancy/tiers/web', { cidr: '10.1.1.0/24' });
+  await quiet();
+  const status = statusOf('tenants/acme/networks/fancy');
+  expect(status.state).toBe('degraded');
+  expect(new Set(status.conditions.map((c) => c.type))).toEqual(new Set(['ServiceNotProvided']));
+  expect(statusOf('tenants/acme/networks/fancy/tiers/web').state).toBe('programmed');
+  expect(statusOf(network).state).toBe('programmed');
+});
+
+test('hypervisors that are merely seen wait for approval, under a name an admin can use', async () => {
+  fake.connect('Host.Example.com', '192.0.2.9');
+  await quiet();
+  expect(core.fabric.pending().map((p) => p.name)).toEqual(['host-example-com']);
+  expect(fake.admitted.size).toBe(2);
+  await put('hypervisors/host-example-com', { admission: 'approved', systemId: 'Host.Example.com' });
+  await quiet();
+  expect(core.fabric.pending()).toEqual([]);
+  expect([...fake.admitted.values()].some((x) => x.systemId === 'Host.Example.com')).toBe(true);
+  expect(core.fabric.chassis('hypervisors/host-example-com')?.encapIp).toBe('192.0.2.9');
+});

@@ -12,7 +12,7 @@ export async function runControllerAlone(port: number, stop: Promise<NodeJS.Sign
   mkdirSync(dataDir, { mode: 0o700 });
   const apiSocket = join(files.path, 'api.sock');
   const controller = await startControllerProcess(
-    { dataDir, apiSocket, address: '127.0.0.1', trustedNetworks: [] },
+    { dataDir, apiSocket, address: '127.0.0.1', trustedNetworks: [], tunnelLocalIp: true },
     join(files.path, 'controller.log'),
   );
   await using door = await openFrontDoor(apiSocket, port);

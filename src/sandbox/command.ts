@@ -1,35 +1,30 @@
-/** `keyway sandbox`: its flags, then the show. */
 import { parseArgs } from 'node:util';
 import { runSandbox } from './sandbox.ts';
 
-/** @returns exit status: 0 when every probe went as expected, 2 on wrong usage */
+/** `keyway sandbox [--once] [--port PORT] [--hypervisors N]`. @returns exit status; 2 for wrong usage */
 export async function sandboxCommand(words: readonly string[]): Promise<number> {
-  let values: { once?: boolean; port?: string; hypervisors?: string };
+  let options: { once?: boolean; port?: string; hypervisors?: string };
   try {
-    const options = { once: { type: 'boolean' }, port: { type: 'string' }, hypervisors: { type: 'string' } } as const;
-    ({ values } = parseArgs({ args: [...words], options }));
+    options = parseArgs({
+      args: [...words],
+      options: { once: { type: 'boolean' }, port: { type: 'string' }, hypervisors: { type: 'string' } },
+    }).values;
   } catch (error) {
-    return usage((error as Error).message);
+    return wrong((error as Error).message);
   }
-  const port = number(values.port, 1, 65_535);
-  const hypervisors = number(values.hypervisors, 2, 4);
-  if (port === null) return usage('--port is a number from 1 to 65535');
-  if (hypervisors === null) return usage('--hypervisors is a number from 2 to 4');
-  return runSandbox({
-    once: values.once ?? false,
-    ...(port === undefined ? {} : { port }),
-    ...(hypervisors === undefined ? {} : { hypervisors }),
-  });
+  const port = number(options.port ?? '8080', 0, 65_535);
+  if (port === undefined) return wrong(`--port ${options.port}: a port from 0 (any) to 65535`);
+  const hypervisors = number(options.hypervisors ?? '2', 1, 4);
+  if (hypervisors === undefined) return wrong(`--hypervisors ${options.hypervisors}: from 1 to 4`);
+  return runSandbox({ once: options.once ?? false, port, hypervisors });
 }
 
-/** undefined: not given; null: not a number in the range. */
-function number(text: string | undefined, low: number, high: number): number | undefined | null {
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  return Number.isInteger(value) && value >= low && value <= high ? value : null;
+function number(text: string, least: number, most: number): number | undefined {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  return value >= least && value <= most ? value : undefined;
 }
 
-function usage(message: string): number {
-  console.error(`keyway sandbox: ${message}\nTry: keyway sandbox --help`);
+function wrong(what: string): number {
+  console.error(`keyway sandbox: ${what}\nTry: keyway sandbox --help`);
   return 2;
 }

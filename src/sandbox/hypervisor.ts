@@ -36,9 +36,10 @@ const underlayBridge = 'br-phy';
 /**
  * `netdev` needs /dev/net/tun for the bridges' own devices. Where this user may not open it (udev lets everybody, but
  * containers and bare systems may have none), the `dummy` flavour of the same userspace datapath does without: VIFs,
- * tunnels and conntrack are the same code, only the bridges' own devices are not seen by the kernel.
+ * tunnels and conntrack are the same code, only the bridges' own devices are not seen by the kernel, and it finds no
+ * route to a tunnel that names its local address.
  */
-function datapathType(): 'netdev' | 'dummy' {
+export function datapathType(): 'netdev' | 'dummy' {
   try {
     closeSync(openSync('/dev/net/tun', 'r+'));
     return 'netdev';

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { type Capture, startCapture } from './capture.ts';
 import { type ControllerProcess, startControllerProcess } from './controller-process.ts';
 import { sendFrame } from './frame.ts';
-import { type Hypervisor, startHypervisor } from './hypervisor.ts';
+import { datapathType, type Hypervisor, startHypervisor } from './hypervisor.ts';
 import { createNamespace, type NetworkNamespace, ownNamespace } from './namespace.ts';
 import type { Answer, Call, OperationName, Parameters, Reply, Setting } from './operations.ts';
 import { attachHypervisor, createUnderlay } from './underlay.ts';
@@ -123,8 +123,9 @@ const operations: Implementation = {
     captures.delete(capture);
     return running.stop();
   },
-  async 'controller.start'(settings) {
+  async 'controller.start'(request) {
     if (controller?.running()) throw new Error('the controller runs already');
+    const settings = { ...request, tunnelLocalIp: datapathType() === 'netdev' };
     controller = await startControllerProcess(settings, join(setting.directory, 'controller.log'));
     return controller.facts;
   },

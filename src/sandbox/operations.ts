@@ -22,9 +22,14 @@ export type ControllerSettings = {
   address: string;
   /** Prefixes from which plain tcp is accepted. */
   trustedNetworks: string[];
+  /** Write options:local_ip on tunnels. */
+  tunnelLocalIp: boolean;
   /** Goes to startController as it is, over what is set here. */
   extra?: Record<string, unknown>;
 };
+
+/** What the outer process asks for; whether the datapath takes local_ip only the inner one knows. */
+export type ControllerRequest = Omit<ControllerSettings, 'tunnelLocalIp'>;
 
 export type ControllerFacts = { managers: string[]; adminTokenFile: string };
 
@@ -54,7 +59,7 @@ export type Operations = {
   'capture.start': (p: { namespace: string; interface: string }) => number;
   'capture.seen': (p: { capture: number }) => readonly CapturedFrame[];
   'capture.stop': (p: { capture: number }) => CapturedFrame[];
-  'controller.start': (p: ControllerSettings) => ControllerFacts;
+  'controller.start': (p: ControllerRequest) => ControllerFacts;
   /** Answers when the controller's process has ended, with how. */
   'controller.ended': (p: Record<string, never>) => string;
   'controller.kill': (p: { signal: NodeJS.Signals }) => null;

@@ -1,0 +1,203 @@
+/** Commands that look at switches, addresses, events and the controller itself, and those that apply files. */
+import type { Command, Flag, Group } from '../command.ts';
+
+const files: Flag = {
+  name: 'file',
+  short: 'f',
+  type: 'value',
+  many: true,
+  required: true,
+  placeholder: 'FILE',
+  description: 'YAML (several documents) or JSON; - reads standard input (repeatable)',
+  complete: 'files',
+};
+
+const prune: Flag = {
+  name: 'prune',
+  type: 'value',
+  placeholder: 'label=KEY=VALUE',
+  description: 'Delete what carries the label and is not in the files',
+};
+
+const fileDetails = [
+  'A document is one resource ({path: tenants/acme/networks/shop, spec: {…}}, or kind, name and parents beside the spec), a list of them under resources:, or what get or list printed with -o yaml. delete: true deletes the resource.',
+  'All files together are one transaction: everything is applied under one revision, or nothing is. Faults name file, line and document.',
+];
+
+const hypervisor = {
+  name: 'HYPERVISOR',
+  description: 'Name of the hypervisor',
+  required: true,
+  complete: { path: 'hypervisor' },
+};
+
+export const inspectionCommands: Command[] = [
+  {
+    words: ['apply'],
+    summary: 'Create, replace and delete the resources of files, as one transaction',
+    details: fileDetails,
+    positionals: [],
+    flags: [files, prune],
+    shared: ['wait', 'dryRun', 'json', 'timeout', 'connection'],
+    examples: [
+      { line: 'keyway apply -f intent.yaml --wait', says: 'Apply, and return once the switches have acknowledged' },
+      {
+        line: 'keyway apply -f intent.yaml --prune label=app=shop',
+        says: 'And delete what has the label but is no longer in the file',
+      },
+    ],
+    load: async () => (await import('../handlers/apply.ts')).apply,
+  },
+  {
+    words: ['plan'],
+    summary: 'Show what applying files would change, flows per switch included',
+    details: fileDetails,
+    positionals: [],
+    flags: [
+      files,
+      prune,
+      { name: 'exit-code', type: 'switch', description: 'Exit with 1 when something would change' },
+    ],
+    shared: ['json', 'timeout', 'connection'],
+    examples: [
+      { line: 'keyway plan -f intent.yaml', says: 'What would change, and how many flows on which switch' },
+      { line: 'keyway port get acme/shop/web1 -o yaml | keyway plan -f -', says: 'What was read can be put back' },
+    ],
+    load: async () => (await import('../handlers/apply.ts')).plan,
+  },
+  {
+    words: ['flows', 'dump'],
+    summary: 'Flows of a hypervisor in the notation of ovs-ofctl, with table, counters and whom each serves',
+    details: [
+      'Lines that begin with # are comments to ovs-ofctl as well: what is printed can be read back by ovs-ofctl add-flows.',
+    ],
+    positionals: [hypervisor],
+    flags: [
+      {
+        name: 'tenant',
+        type: 'value',
+        placeholder: 'NAME',
+        description: 'Only flows that serve this tenant',
+        complete: { names: 'tenant' },
+      },
+      {
+        name: 'table',
+        type: 'value',
+        placeholder: 'TABLE',
+        description: 'Only flows of this table, by number or name',
+      },
+      {
+        name: 'port',
+        type: 'value',
+        placeholder: 'PORT',
+        description: 'Only flows that serve this port: TENANT/NETWORK/NAME',
+        complete: { path: 'port' },
+      },
+      { name: 'desired', type: 'switch', description: 'What Keyway wants there, instead of what the switch has now' },
+    ],
+    shared: ['json', 'timeout', 'connection'],
+    examples: [
+      { line: 'keyway flows dump hv1', says: 'Every flow, read from the switch now' },
+      { line: 'keyway flows dump hv1 --port acme/shop/web1 --desired', says: 'What Keyway wants for one port' },
+    ],
+    load: async () => (await import('../handlers/flows.ts')).dump,
+  },
+  {
+    words: ['flows', 'diff'],
+    summary: 'Desired flows of a hypervisor against installed ones; exits with 1 when they differ',
+    positionals: [hypervisor],
+    flags: [],
+    shared: ['json', 'timeout', 'connection'],
+    examples: [{ line: 'keyway flows diff hv1', says: 'Missing, extra and different flows, read from the switch now' }],
+    load: async () => (await import('../handlers/flows.ts')).diff,
+  },
+  {
+    words: ['flows', 'explain'],
+    summary: 'What a flow does, in words, and whom it serves',
+    positionals: [
+      {
+        name: 'COOKIE|FLOW',
+        description: 'A cookie, or a flow in the notation of ovs-ofctl',
+        required: true,
+        many: true,
+      },
+    ],
+    flags: [],
+    shared: ['json', 'timeout', 'connection'],
+    examples: [
+      { line: 'keyway flows explain 0x10a000000000007', says: 'By the cookie that ovs-ofctl dump-flows shows' },
+      { line: "keyway flows explain 'table=0,priority=100,in_port=5 actions=drop'", says: 'By the flow itself' },
+    ],
+    load: async () => (await import('../handlers/flows.ts')).explain,
+  },
+  {
+    words: ['where'],
+    summary:
+      'Which port has an IP, MAC, name or iface-id, and on which hypervisor it is bound; exits with 1 when none has',
+    positionals: [
+      {
+        name: 'IP|MAC|PORT|IFACE-ID',
+        description: 'What to look for, in every tenant',
+        required: true,
+        complete: { path: 'port' },
+      },
+    ],
+    flags: [],
+    shared: ['output', 'timeout', 'connection'],
+    examples: [
+      { line: 'keyway where 10.0.1.10', says: 'By address: tenants may use the same one, so there may be several' },
+      { line: 'keyway where acme/shop/web1', says: 'By name' },
+    ],
+    load: async () => (await import('../handlers/where.ts')).where,
+  },
+  {
+    words: ['events'],
+    summary: 'Follow changes of intent and of status until interrupted',
+    positionals: [],
+    flags: [
+      {
+        name: 'since',
+        type: 'value',
+        placeholder: 'REVISION',
+        description: 'Begin with the changes after this revision; else with those to come',
+      },
+    ],
+    shared: ['json', 'timeout', 'connection'],
+    examples: [
+      { line: 'keyway events', says: 'What happens from now on' },
+      {
+        line: 'keyway events --since 120 -o json',
+        says: 'Everything after revision 120, a JSON document on each line',
+      },
+    ],
+    load: async () => (await import('../handlers/events.ts')).events,
+  },
+  {
+    words: ['status'],
+    summary: 'The controller and its hypervisors; exits with 1 when something is not as it should be',
+    positionals: [],
+    flags: [],
+    shared: ['json', 'timeout', 'connection'],
+    examples: [{ line: 'keyway status', says: 'How things stand' }],
+    load: async () => (await import('../handlers/status.ts')).status,
+  },
+  {
+    words: ['health'],
+    summary: 'Whether the controller lives and is ready; exits with 1 when it is not',
+    positionals: [],
+    flags: [],
+    shared: ['json', 'timeout', 'connection'],
+    examples: [{ line: 'keyway health --timeout 2s', says: 'For probes and scripts' }],
+    load: async () => (await import('../handlers/status.ts')).health,
+  },
+];
+
+export const inspectionGroups: Group[] = [
+  { word: 'apply', summary: 'Apply the resources of files, as one transaction', section: 'Inspection' },
+  { word: 'plan', summary: 'What applying files would change, flows included', section: 'Inspection' },
+  { word: 'flows', summary: 'Flows of a hypervisor: dump, diff, explain', section: 'Inspection' },
+  { word: 'where', summary: 'Which port has an IP, MAC or iface-id, and where it is', section: 'Inspection' },
+  { word: 'events', summary: 'Follow changes of intent and of status', section: 'Inspection' },
+  { word: 'status', summary: 'The controller and its hypervisors', section: 'Inspection' },
+  { word: 'health', summary: 'Whether the controller lives and is ready', section: 'Inspection' },
+];

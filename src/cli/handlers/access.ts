@@ -1,0 +1,130 @@
+/** `token create|list|delete` and `audit list`. */
+import { milliseconds } from '../arguments.ts';
+import type { Client } from '../client.ts';
+import type { Handler } from '../command.ts';
+import { UsageError } from '../errors.ts';
+import { shortPath } from '../names.ts';
+import type { Session } from '../session.ts';
+import { safe } from '../style.ts';
+import { cell, Table } from '../table.ts';
+
+type Token = {
+  id: string;
+  role: string;
+  tenant?: string;
+  description?: string;
+  /** Milliseconds since the epoch, or RFC 3339. */
+  created?: number | string;
+  expires?: number | string;
+};
+
+type Entry = {
+  at: number | string;
+  by: { token: string; role: string; tenant?: string };
+  action: string;
+  target: string;
+  revision?: number;
+  from?: string;
+  request?: string;
+};
+
+/** `2026-01-02T03:04:05Z`. */
+function moment(at: number | string | undefined): string {
+  if (at === undefined) return '-';
+  const date = new Date(at);
+  return Number.isNaN(date.getTime()) ? safe(String(at)) : date.toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+function roleOf({ role, tenant }: { role: string; tenant?: string }): string {
+  return safe(tenant === undefined ? role : `${role}:${tenant}`);
+}
+
+/** `tenant:acme` -> role and tenant. The roles themselves are the controller's to know. */
+function parseRole(text: string): { role: string; tenant?: string } {
+  const at = text.indexOf(':');
+  if (at < 0) return { role: text };
+  if (at === text.length - 1) throw new UsageError(`--role ${text}: which tenant?`, 'Write --role tenant:NAME.');
+  return { role: text.slice(0, at), tenant: text.slice(at + 1) };
+}
+
+function print(session: Session, titles: string[], rows: string[][]): void {
+  const columns = titles.map((title) => ({ title }));
+  session.print(new Table(columns, session.paint, session.columns).whole(rows));
+}
+
+export const createToken: Handler = async ({ session, args }) => {
+  const client = await session.client();
+  const expires = args.value('expires');
+  const order = {
+    ...parseRole(args.value('role')!),
+    description: args.positionals[0],
+    ...(expires === undefined ? {} : { ttl: Math.ceil(milliseconds(expires, '--expires') / 1000) }),
+  };
+  const { body } = await client.request('POST', '/v1/tokens', { body: order });
+  if (await session.printAs(session.format('text'), body)) return 0;
+  const { secret, ...token } = body as Token & { secret: string };
+  const until = token.expires === undefined ? 'does not expire' : `good until ${moment(token.expires)}`;
+  session.note(`Token ${safe(token.id)} (${roleOf(token)}, ${until}). It is shown this once:\n`);
+  session.print(`${secret}\n`);
+  return 0;
+};
+
+/** Pages of a list that has no other parameters, up to a number of items. */
+async function pages<T>(client: Client, path: string, most: number): Promise<T[]> {
+  const items: T[] = [];
+  let cursor: string | undefined;
+  do {
+    const limit = String(Math.min(1000, most - items.length));
+    const { body } = await client.request('GET', path, { query: { limit, cursor } });
+    const page = body as { items: T[]; next?: string };
+    items.push(...page.items);
+    cursor = page.next;
+  } while (cursor !== undefined && items.length < most);
+  return items;
+}
+
+export const listTokens: Handler = async ({ session }) => {
+  const items = await pages<Token>(await session.client(), '/v1/tokens', Number.POSITIVE_INFINITY);
+  const format = session.format();
+  if (await session.printAs(format, { items })) return 0;
+  if (format === 'name') {
+    for (const { id } of items) session.print(`${safe(id)}\n`);
+    return 0;
+  }
+  const rows = items.map((one) => [
+    safe(one.id),
+    roleOf(one),
+    cell(one.description),
+    moment(one.created),
+    moment(one.expires),
+  ]);
+  print(session, ['ID', 'ROLE', 'DESCRIPTION', 'CREATED', 'EXPIRES'], rows);
+  return 0;
+};
+
+export const deleteTokens: Handler = async ({ session, args }) => {
+  const client = await session.client();
+  for (const id of args.positionals) {
+    if (id === '') throw new UsageError('A token has no empty id', 'List them: keyway token list');
+    await client.request('DELETE', `/v1/tokens/${encodeURIComponent(id)}`);
+    session.print(`revoked token ${safe(id)}\n`);
+  }
+  return 0;
+};
+
+export const listAudit: Handler = async ({ session, args }) => {
+  const written = args.value('limit') ?? '100';
+  if (!/^[1-9]\d{0,8}$/.test(written)) throw new UsageError(`--limit ${written}: not a number of entries`);
+  const items = await pages<Entry>(await session.client(), '/v1/audit', Number(written));
+  if (await session.printAs(session.format('text'), { items })) return 0;
+  const rows = items.map((one) => [
+    moment(one.at),
+    `${safe(one.by.token)} (${roleOf(one.by)})`,
+    safe(one.action),
+    safe(shortPath(one.target)),
+    cell(one.revision),
+    cell(one.from),
+  ]);
+  print(session, ['TIME', 'TOKEN', 'ACTION', 'TARGET', 'REVISION', 'FROM'], rows);
+  return 0;
+};

@@ -105,16 +105,14 @@ function encodeAction(target: ByteWriter, action: Action, kind: PacketKind | und
 }
 
 function putShort(target: ByteWriter, type: number, argument: number): void {
-  target.u16(type);
-  target.u16(8);
+  target.u32((type << 16) | 8);
   target.u32(argument);
 }
 
 function putOutput(target: ByteWriter, port: number): void {
   checkPort(port, 'output');
   if (port === reservedPort.any) throw new Error('output: ANY is no port to send to');
-  target.u16(actionType.output);
-  target.u16(16);
+  target.u32((actionType.output << 16) | 16);
   target.u32(port);
   target.u16(port === reservedPort.controller ? wholeFrame : 0);
   target.zeros(6);

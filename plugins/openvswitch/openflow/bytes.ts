@@ -7,6 +7,12 @@ export function asBuffer(bytes: Uint8Array): Buffer {
   return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+const big = new BigUint64Array(1);
+/** Takes a bigint apart without making others: write `big[0]`, read `words[highWord]` and `words[1 - highWord]`. */
+export const splitter = { big, words: new Uint32Array(big.buffer) };
+big[0] = 1n;
+export const highWord: 0 | 1 = splitter.words[0] === 1 ? 1 : 0;
+
 /**
  * Appends to one growing Buffer. Made to be reused: `clear()` keeps the memory, so that a bundle of 100,000 messages
  * costs one buffer. Positions count from the start of what was written since `clear()`.
@@ -55,14 +61,19 @@ export class ByteWriter {
     buffer[at + 3] = value;
   }
 
+  /** The low 64 bits of `value`. */
   u64(value: bigint): void {
-    const at = this.reserve(8);
-    this.buffer.writeBigUInt64BE(BigInt.asUintN(64, value), at);
+    splitter.big[0] = value;
+    this.u32(splitter.words[highWord]!);
+    this.u32(splitter.words[1 - highWord]!);
   }
 
   zeros(count: number): void {
     const at = this.reserve(count);
-    this.buffer.fill(0, at, at + count);
+    const end = at + count;
+    // Below some size a loop beats the call into native memset.
+    if (count > 64) this.buffer.fill(0, at, end);
+    else for (let i = at; i < end; i++) this.buffer[i] = 0;
   }
 
   /** Zeros up to the next multiple of `alignment` (a power of two) counted from `from`. */

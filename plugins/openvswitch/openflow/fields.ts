@@ -40,6 +40,11 @@ export type FieldSpec = {
   readonly prerequisite: Prerequisite;
   /** All ones of `bits` (of 32 at most; wider fields are handled as 32-bit words). */
   readonly full: number;
+  /** The greatest value, as a bigint and (of a field above 53 bits the greatest safe integer) as a number. */
+  readonly most: bigint;
+  readonly mostNumber: number;
+  /** Those of `full` that Open vSwitch keeps; it refuses the others in a value and forgets them in a mask. */
+  readonly kept: number;
   /** Bits a move may use: Open vSwitch counts vlan_vid as 12. */
   readonly moveBits: number;
   /** Name in set_field and in matches of ovs-ofctl. */
@@ -68,6 +73,7 @@ type Row = {
   needs?: Prerequisite;
   exactOnly?: true;
   readOnly?: true;
+  kept?: number;
 };
 
 const registerOrder = 100;
@@ -113,7 +119,7 @@ const rows: Row[] = [
   { name: 'nd_options_type', nxm: ['ERICOXM_OF_ICMPV6_ND_OPTIONS_TYPE', 2], needs: 'nd', exactOnly: true },
   { name: 'nd_sll', oxm: 32, nxm: ['NXM_NX_ND_SLL', 24], needs: 'nd solicit' },
   { name: 'nd_tll', oxm: 33, nxm: ['NXM_NX_ND_TLL', 25], needs: 'nd advert' },
-  { name: 'arp_op', oxm: 21, nxm: ['NXM_OF_ARP_OP', 15], needs: 'arp', exactOnly: true },
+  { name: 'arp_op', oxm: 21, nxm: ['NXM_OF_ARP_OP', 15], needs: 'arp', exactOnly: true, kept: 0xff },
   { name: 'arp_spa', oxm: 22, nxm: ['NXM_OF_ARP_SPA', 16], needs: 'arp' },
   { name: 'arp_tpa', oxm: 23, nxm: ['NXM_OF_ARP_TPA', 17], needs: 'arp' },
   { name: 'arp_sha', oxm: 24, nxm: ['NXM_NX_ARP_SHA', 17], needs: 'arp' },
@@ -123,7 +129,7 @@ const rows: Row[] = [
   { name: 'tun_dst', nxm: ['NXM_NX_TUN_IPV4_DST', 32] },
   // Here come the registers; see registerOrder.
   { name: 'pkt_mark', nxm: ['NXM_NX_PKT_MARK', 33] },
-  { name: 'ct_state', nxm: ['NXM_NX_CT_STATE', 105], readOnly: true },
+  { name: 'ct_state', nxm: ['NXM_NX_CT_STATE', 105], readOnly: true, kept: 0xff },
   { name: 'ct_zone', nxm: ['NXM_NX_CT_ZONE', 106], exactOnly: true, readOnly: true },
   { name: 'ct_mark', nxm: ['NXM_NX_CT_MARK', 107] },
   { name: 'ct_label', nxm: ['NXM_NX_CT_LABEL', 108] },
@@ -141,6 +147,7 @@ function header(oxmClass: number, field: number, length: number): number {
 function spec(row: Row, order: number, register: number): FieldSpec {
   const bits = fieldBits[row.name];
   const bytes = wireBytes(bits);
+  const full = 2 ** Math.min(bits, 32) - 1;
   const [nxmName, nxmField] = row.nxm;
   const prefix = /^[A-Z]+_[A-Z]+_/.exec(nxmName)![0];
   const legacyHeader = header(classOfPrefix[prefix]!, nxmField, bytes);
@@ -155,7 +162,10 @@ function spec(row: Row, order: number, register: number): FieldSpec {
     maskable: !row.exactOnly,
     writable: !row.readOnly,
     prerequisite: row.needs ?? 'none',
-    full: 2 ** Math.min(bits, 32) - 1,
+    full,
+    kept: row.kept ?? full,
+    most: (1n << BigInt(bits)) - 1n,
+    mostNumber: Math.min(2 ** bits - 1, Number.MAX_SAFE_INTEGER),
     moveBits: row.name === 'vlan_vid' ? 12 : bits,
     ovsName: row.ovs ?? row.name,
     nxmName,

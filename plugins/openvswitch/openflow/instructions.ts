@@ -22,19 +22,16 @@ export function encodeInstructions(
   if (actions.length > 0) {
     checkConjunctions(actions, goto);
     const start = target.length;
-    target.u16(instruction.applyActions);
-    target.u16(0);
-    target.zeros(4);
+    target.u32(instruction.applyActions << 16);
+    target.u32(0);
     encodeActions(target, actions, kind);
     const length = target.length - start;
     if (length > 0xffff) throw new Error(`actions of ${length} bytes do not fit an instruction`);
     target.setU16(start + 2, length);
   }
   if (goto === undefined) return;
-  target.u16(instruction.gotoTable);
-  target.u16(8);
-  target.u8(whole(goto, 0, highestTable, 'goto'));
-  target.zeros(3);
+  target.u32((instruction.gotoTable << 16) | 8);
+  target.u32(whole(goto, 0, highestTable, 'goto') << 24);
 }
 
 /** A clause of a conjunction does nothing else; Open vSwitch refuses it otherwise (NXBAC_BAD_CONJUNCTION). */

@@ -22,9 +22,6 @@ import { fullWords, narrow, putNarrow, putWords, readScalar, toWords } from './s
 
 const maskBit = 0x100;
 
-/** Bits Open vSwitch keeps of a field that OpenFlow has wider; what lies above it refuses or forgets. */
-const keptBits: Partial<Record<FieldName, number>> = { ct_state: 0xff, arp_op: 0xff };
-
 const full = new Map<FieldSpec, Uint32Array>(fieldSpecs.map((spec) => [spec, fullWords(spec)]));
 
 // Encoding is synchronous and not reentrant, so that one set of scratch does for all.
@@ -123,10 +120,11 @@ function putField(target: ByteWriter, spec: FieldSpec, given: MatchValue, kind: 
 }
 
 function putMasked(target: ByteWriter, spec: FieldSpec, value: number, mask: number, kind: PacketKind): void {
-  const kept = keptBits[spec.name];
-  if (kept !== undefined) {
-    if ((value & mask & ~kept) !== 0)
+  const { kept } = spec;
+  if (kept !== spec.full) {
+    if ((value & mask & ~kept) !== 0) {
       throw new Error(`${spec.name}: Open vSwitch knows no bits above 0x${kept.toString(16)}`);
+    }
     if (spec.maskable) mask &= kept;
   }
   if (mask === 0) return;
@@ -241,25 +239,29 @@ function takePacketRegister(
 
 function setField(match: Match, spec: FieldSpec, value: Scalar, mask: Scalar | undefined): void {
   if (match[spec.name] !== undefined) throw new ProtocolError(`${spec.name} matched twice`);
-  const ones = onesOf(spec);
-  if (BigInt(value) & ~ones)
+  if (value > (typeof value === 'number' ? spec.mostNumber : spec.most)) {
     throw new ProtocolError(`${spec.name}: 0x${value.toString(16)} has more than ${spec.bits} bits`);
-  if (mask === undefined) {
-    match[spec.name] = value;
-    return;
   }
-  const bits = BigInt(mask) & ones;
-  if (BigInt(value) & ~bits) throw new ProtocolError(`${spec.name}: ones outside the mask`);
-  if (bits === 0n) return;
-  if (!spec.maskable && bits !== ones) throw new ProtocolError(`${spec.name} takes no mask`);
-  // Open vSwitch keeps 8 bits of ct_state and so never calls it exact.
-  const kept = keptBits[spec.name];
-  const exact = bits === ones || (kept !== undefined && bits === BigInt(kept));
-  match[spec.name] = exact ? value : { value, mask: typeof mask === 'number' ? Number(bits) : bits };
+  if (mask === undefined) match[spec.name] = value;
+  else if (spec.bytes <= 4) setNarrow(match, spec, value as number, mask as number);
+  else setWide(match, spec, value, mask);
 }
 
-const ones = new Map<FieldSpec, bigint>(fieldSpecs.map((spec) => [spec, (1n << BigInt(spec.bits)) - 1n]));
+function setNarrow(match: Match, spec: FieldSpec, value: number, given: number): void {
+  const mask = (given & spec.full) >>> 0;
+  if ((value & ~mask) !== 0) throw new ProtocolError(`${spec.name}: ones outside the mask`);
+  if (mask === 0) return;
+  if (!spec.maskable && mask !== spec.full) throw new ProtocolError(`${spec.name} takes no mask`);
+  // Open vSwitch keeps 8 bits of ct_state and so never calls it exact.
+  const exact = mask === spec.full || mask === spec.kept;
+  match[spec.name] = exact ? value : { value, mask };
+}
 
-function onesOf(spec: FieldSpec): bigint {
-  return ones.get(spec)!;
+/** Fields of more than 32 bits all take masks. */
+function setWide(match: Match, spec: FieldSpec, value: Scalar, mask: Scalar): void {
+  if ((BigInt(value) & ~BigInt(mask)) !== 0n) throw new ProtocolError(`${spec.name}: ones outside the mask`);
+  // biome-ignore lint/suspicious/noDoubleEquals: a number and a bigint may be equal
+  if (mask == 0) return;
+  // biome-ignore lint/suspicious/noDoubleEquals: a number and a bigint may be equal
+  match[spec.name] = mask == spec.most ? value : { value, mask };
 }

@@ -7,8 +7,7 @@ export const niciraVendor = 0x00002320;
 
 /** Appends a Nicira action's header up to and with its subtype: 10 bytes. */
 export function startNicira(target: ByteWriter, length: number, subtype: number): void {
-  target.u16(0xffff);
-  target.u16(length);
+  target.u32(0xffff0000 | length);
   target.u32(niciraVendor);
   target.u16(subtype);
 }

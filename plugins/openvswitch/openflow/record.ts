@@ -24,6 +24,8 @@ export const maxRecordBytes = 65_480;
 const scratch = new ByteWriter(1 << 16);
 const kind = new PacketKind();
 
+const mostCookie = 0xffffffffffffffffn;
+
 /**
  * Encodes flows as records one after the other, in memory of its own (fit for a transfer). Throws an Error that names
  * the flow when Open vSwitch would refuse it whatever the state of the switch.
@@ -44,14 +46,15 @@ export function encodeFlow(target: ByteWriter, flow: Flow): number {
     whole(table, 0, highestTable, 'table');
     whole(flow.priority, 0, 0xffff, 'priority');
     if (flow.goto !== undefined && flow.goto <= table) throw new Error(`goto ${flow.goto} is not a higher table`);
-    target.reserve(recordHeaderBytes);
+    const { cookie } = flow;
+    if (cookie < 0n || cookie > mostCookie) throw new Error(`cookie ${cookie} is not of 64 bits`);
+    target.reserve(8);
+    target.u64(cookie);
     const matchLength = encodeMatch(target, flow.match, kind);
     encodeInstructions(target, flow.actions, flow.goto, kind);
     const length = target.length - start;
     if (length > maxRecordBytes) throw new Error(`${length} bytes do not fit an OpenFlow message`);
     putRecordHeader(target.buffer, start, length, table, 0, flow.priority, matchLength);
-    if (BigInt.asUintN(64, flow.cookie) !== flow.cookie) throw new Error(`cookie ${flow.cookie} is not of 64 bits`);
-    target.buffer.writeBigUInt64BE(flow.cookie, start + 8);
     return length;
   } catch (error) {
     target.length = start;

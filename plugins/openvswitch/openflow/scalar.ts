@@ -1,7 +1,7 @@
 /** Field values of 1 to 16 bytes: range checks, and how they lie on the wire. */
 
 import type { Scalar } from '../../../src/pipeline/flow.ts';
-import type { ByteWriter } from './bytes.ts';
+import { type ByteWriter, highWord, splitter } from './bytes.ts';
 import type { FieldSpec } from './fields.ts';
 
 function outOfRange(spec: FieldSpec, value: Scalar): never {
@@ -18,36 +18,31 @@ export function narrow(spec: FieldSpec, value: Scalar): number {
 /** A field value of any width as four 32-bit words, the most significant first. */
 export type Words = Uint32Array;
 
-const low64 = 0xffffffffffffffffn;
-
 /** Throws an Error when the value does not fit the field. */
 export function toWords(spec: FieldSpec, value: Scalar, into: Words): void {
   if (typeof value === 'number') {
-    if (!(value >= 0 && value < 2 ** spec.bits) || !Number.isSafeInteger(value)) outOfRange(spec, value);
+    // Every field of more than 48 bits takes any safe integer.
+    if (!(value >= 0 && value <= spec.mostNumber) || !Number.isSafeInteger(value)) outOfRange(spec, value);
     into[0] = 0;
     into[1] = 0;
     into[2] = Math.floor(value / 0x100000000);
     into[3] = value;
     return;
   }
-  if (value < 0n || value >> BigInt(spec.bits) !== 0n) outOfRange(spec, value);
-  if (spec.bits > 64) {
-    const high = value >> 64n;
-    into[0] = Number(high >> 32n);
-    into[1] = Number(high & 0xffffffffn);
-    value &= low64;
-  } else {
-    into[0] = 0;
-    into[1] = 0;
-  }
-  into[2] = Number(value >> 32n);
-  into[3] = Number(value & 0xffffffffn);
+  if (value < 0n || value > spec.most) outOfRange(spec, value);
+  // A BigUint64Array keeps the low 64 bits of what is written to it.
+  splitter.big[0] = value;
+  into[2] = splitter.words[highWord]!;
+  into[3] = splitter.words[1 - highWord]!;
+  splitter.big[0] = spec.bits > 64 ? value >> 64n : 0n;
+  into[0] = splitter.words[highWord]!;
+  into[1] = splitter.words[1 - highWord]!;
 }
 
 /** All ones of a field's width. */
 export function fullWords(spec: FieldSpec): Words {
   const words = new Uint32Array(4);
-  toWords(spec, (1n << BigInt(spec.bits)) - 1n, words);
+  toWords(spec, spec.most, words);
   return words;
 }
 

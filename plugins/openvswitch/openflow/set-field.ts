@@ -50,8 +50,7 @@ export function putSetField(
   checkTarget(spec, place);
   kind?.require(spec, 'set');
   const start = target.length;
-  target.u16(setFieldType);
-  target.u16(0);
+  target.u32(setFieldType << 16);
   if (spec.name === 'in_port') putInPort(target, action, spec);
   else if (spec.bytes > 4) putWide(target, action, spec);
   else putShort(target, action, spec);
@@ -97,7 +96,7 @@ function putWide(target: ByteWriter, action: SetField, spec: FieldSpec): void {
 }
 
 function isFull(spec: FieldSpec, mask: number | bigint): boolean {
-  return BigInt(mask) === (1n << BigInt(spec.bits)) - 1n;
+  return BigInt(mask) === spec.most;
 }
 
 export function putMove(target: ByteWriter, action: Move, kind: PacketKind | undefined, place: ActionPlace): void {
@@ -107,8 +106,7 @@ export function putMove(target: ByteWriter, action: Move, kind: PacketKind | und
   if (action.source.bits !== action.target.bits) {
     throw new Error(`move: ${action.source.bits} bits into ${action.target.bits}`);
   }
-  target.u16(copyFieldType);
-  target.u16(24);
+  target.u32((copyFieldType << 16) | 24);
   target.u16(action.source.bits);
   target.u16(action.source.offset);
   target.u16(action.target.offset);
@@ -143,7 +141,7 @@ export function decodeSetField(bytes: Buffer, at: number, length: number): SetFi
 }
 
 function exceeds(spec: FieldSpec, value: number | bigint): boolean {
-  return BigInt(value) >> BigInt(spec.bits) !== 0n;
+  return value > spec.most;
 }
 
 function known(header: number, use: string): FieldSpec {

@@ -149,6 +149,20 @@ describe('transactions that wait', () => {
     expect(intent.get('tenants/acme')).toMatchObject({ spec: { description: 'x' }, revision: 3 });
   });
 
+  it('have no revision that anybody could have read', async () => {
+    const { intent } = await open();
+    const results = await Promise.allSettled([
+      admin(intent, [put('tenants/a')]),
+      admin(intent, [put('tenants/a', { description: 'x' }, { ifRevision: 0 })]),
+      admin(intent, [remove('tenants/a', 0)]),
+    ]);
+    expect(results.map((r) => (r.status === 'rejected' ? r.reason.code : 'done'))).toEqual([
+      'done',
+      'resource.changed',
+      'resource.changed',
+    ]);
+  });
+
   it('keep their revisions while others write to the same store', async () => {
     const { intent, store } = await open();
     const mixed = await Promise.all(

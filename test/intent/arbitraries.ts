@@ -1,0 +1,141 @@
+/** Transactions in a world so small that they get in each other's way. */
+import fc from 'fast-check';
+import type { Operation } from '../../src/intent/intent.ts';
+
+const tenant = fc.constantFrom('tenants/a', 'tenants/b');
+const network = fc.tuple(tenant, fc.constantFrom('m', 'n')).map(([t, n]) => `${t}/networks/${n}`);
+const tierName = fc.constantFrom('t', 'u');
+const portName = fc.constantFrom('p', 'q', 'r');
+const groupName = fc.constantFrom('g', 'h');
+const ip = fc.constantFrom(
+  '10.0.0.0',
+  '10.0.0.1',
+  '10.0.0.2',
+  '10.0.0.3',
+  '10.0.1.1',
+  '10.0.1.2',
+  '10.0.1.9',
+  '10.0.1.255',
+);
+const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 });
+const some = (name: fc.Arbitrary<string>) => optional(fc.uniqueArray(name, { maxLength: 2 }));
+const end = fc.oneof(
+  tierName.map((tier) => ({ tier })),
+  groupName.map((group) => ({ group })),
+  portName.map((port) => ({ port })),
+  fc.constant({ any: true }),
+  fc.constant({ cidr: '10.0.0.0/8' }),
+);
+
+const withSpec = (path: fc.Arbitrary<string>, spec: fc.Arbitrary<Record<string, unknown>>) => fc.tuple(path, spec);
+const child = (segment: string, name: fc.Arbitrary<string>) =>
+  fc.tuple(network, name).map(([n, x]) => `${n}/${segment}/${x}`);
+
+const requested = fc.oneof(
+  {
+    weight: 1,
+    arbitrary: withSpec(fc.constantFrom('offerings/basic', 'offerings/silver'), fc.constant({ services: ['routing'] })),
+  },
+  {
+    weight: 1,
+    arbitrary: withSpec(
+      fc.constantFrom('hypervisors/h1', 'hypervisors/h2'),
+      fc.record({
+        admission: fc.constantFrom('approved', 'drained'),
+        systemId: optional(fc.constantFrom('h1', 'h2', 's')),
+      }),
+    ),
+  },
+  { weight: 2, arbitrary: withSpec(tenant, fc.record({ description: optional(fc.constantFrom('x', 'y')) })) },
+  {
+    weight: 3,
+    arbitrary: withSpec(
+      network,
+      fc.record({
+        offering: fc.constantFrom('basic', 'basic', 'silver'),
+        cidr: fc.constantFrom('10.0.0.0/16', '10.0.0.0/24'),
+      }),
+    ),
+  },
+  {
+    weight: 4,
+    arbitrary: withSpec(
+      child('tiers', tierName),
+      fc.oneof(
+        fc.record({ cidr: fc.constantFrom('10.0.0.0/30', '10.0.0.0/24', '10.0.1.0/24') }),
+        fc.constant({ cidr: '10.0.1.0/24', gateway: '10.0.1.9' }),
+      ),
+    ),
+  },
+  {
+    weight: 8,
+    arbitrary: withSpec(
+      child('ports', portName),
+      fc.record({
+        tier: tierName,
+        mac: optional(fc.constantFrom('02:00:00:00:00:0a', '02:00:00:00:00:0A', '02:00:00:00:00:0b')),
+        ips: optional(fc.uniqueArray(ip, { minLength: 1, maxLength: 2 })),
+        groups: some(groupName),
+        ifaceId: optional(fc.constantFrom('i', 'j')),
+        hypervisors: optional(fc.constant(['h1'])),
+      }),
+    ),
+  },
+  { weight: 3, arbitrary: withSpec(child('groups', groupName), fc.record({ ports: some(portName) })) },
+  {
+    weight: 3,
+    arbitrary: withSpec(
+      child('rules', fc.constantFrom('x', 'y')),
+      fc.record({
+        action: fc.constant('allow'),
+        priority: fc.constant(1),
+        from: end,
+        to: end,
+        protocol: fc.constant('any'),
+      }),
+    ),
+  },
+);
+
+/** An operation; `current` stands for the revision the resource has when it is run. */
+export type Planned = { operation: Operation; current: boolean };
+
+const planned: fc.Arbitrary<Planned> = fc
+  .record({
+    at: requested,
+    remove: fc.integer({ min: 0, max: 3 }).map((n) => n === 0),
+    createOnly: fc.integer({ min: 0, max: 19 }).map((n) => n === 0),
+    revision: fc.constantFrom(...Array(18).fill('none'), 'current', 'wrong'),
+    labels: fc.constantFrom(undefined, undefined, { l: '1' }),
+  })
+  .map(({ at: [path, spec], remove, createOnly, revision, labels }) => {
+    const ifRevision = revision === 'wrong' ? 1_000_000 : undefined;
+    const defined = Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined));
+    const operation: Operation = remove
+      ? { op: 'delete', path, ifRevision }
+      : { op: 'put', path, spec: defined, labels, createOnly, ifRevision };
+    return { operation, current: revision === 'current' };
+  });
+
+/** One transaction, every path at most once. */
+export const transaction = fc.oneof(
+  { weight: 3, arbitrary: fc.uniqueArray(planned, { minLength: 1, maxLength: 1 }) },
+  { weight: 2, arbitrary: fc.uniqueArray(planned, { minLength: 2, maxLength: 5, selector: (p) => p.operation.path }) },
+);
+
+const tenants: Operation[] = ['tenants/a', 'tenants/b'].flatMap((t) => [
+  { op: 'put', path: t, spec: {} },
+  ...['m', 'n'].flatMap((n): Operation[] => [
+    { op: 'put', path: `${t}/networks/${n}`, spec: { offering: 'basic', cidr: '10.0.0.0/16' } },
+    { op: 'put', path: `${t}/networks/${n}/tiers/t`, spec: { cidr: '10.0.0.0/30' } },
+    { op: 'put', path: `${t}/networks/${n}/tiers/u`, spec: { cidr: '10.0.1.0/24' } },
+    { op: 'put', path: `${t}/networks/${n}/groups/g`, spec: {} },
+    { op: 'put', path: `${t}/networks/${n}/groups/h`, spec: {} },
+  ]),
+]);
+
+/** Something to build on: without it, hardly anything would fit. */
+export const groundwork: Operation[] = [
+  { op: 'put', path: 'hypervisors/h1', spec: { admission: 'approved' } },
+  ...tenants,
+];

@@ -1,0 +1,209 @@
+/** Random transactions against a second, naive model, and against the indexes' own past. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseIpv4 } from '../../src/intent/addresses.ts';
+import type { Intent, Operation, Outcome } from '../../src/intent/intent.ts';
+import { loadState } from '../../src/intent/load.ts';
+import { encodeRecord, keyOf } from '../../src/intent/records.ts';
+import { type Staged, stage } from '../../src/intent/stage.ts';
+import { State } from '../../src/intent/state.ts';
+import { Problem } from '../../src/problems.ts';
+import { IdPools } from '../../src/store/ids.ts';
+import type { Entry } from '../../src/store/store.ts';
+import { groundwork, type Planned, transaction } from './arbitraries.ts';
+import { inside, judge, kindOf, type Model, nameOf, parentOf, targetsOf } from './reference-model.ts';
+import { admin, dump, everything, open } from './support.ts';
+
+/** Operations as they are to be sent, with the revisions there are. */
+function concrete(planned: Planned[], revisionOf: (path: string) => number | undefined): Operation[] {
+  return planned.map(({ operation, current }) =>
+    current ? { ...operation, ifRevision: revisionOf(operation.path) } : operation,
+  );
+}
+
+/** The model of what the view shows. */
+function modelOf(intent: Intent): Model {
+  const shown = everything(intent) as { path: string; kind: string; spec: object; labels: Record<string, string> }[];
+  return new Map(shown.map(({ path, kind, spec, labels }) => [path, { path, kind, spec: { ...spec }, labels }]));
+}
+
+function expectFilled(model: Model, outcomes: Outcome[]): void {
+  for (const { path, kind, outcome } of outcomes) {
+    if (kind !== 'port' || outcome !== 'created') continue;
+    const network = parentOf(path);
+    const { tier, ips } = model.get(path)!.spec as { tier: string; ips: string[] };
+    const { cidr } = model.get(`${network}/tiers/${tier}`)!.spec as { cidr: string };
+    const held = new Set(
+      [...model.values()]
+        .filter((r) => parentOf(r.path) === network)
+        .flatMap((r) => (r.kind === 'port' ? (r.spec.ips as string[]) : [(r.spec.gateway as string) ?? ''])),
+    );
+    // No lower host address is free once everything is done.
+    const base = parseIpv4(cidr.split('/')[0]!)!;
+    for (let lower = base + 1; lower < parseIpv4(ips[0]!)!; lower++)
+      expect(held, `${path} should have a lower address`).toContain(
+        [24, 16, 8, 0].map((shift) => (lower >>> shift) & 255).join('.'),
+      );
+    expect(inside(ips[0]!, cidr)).toBe(true);
+  }
+}
+
+describe('random transactions', () => {
+  it('do what the reference model says, or nothing, and are found again after a restart', async () => {
+    let taken = 0;
+    let tried = 0;
+    const codes = new Map<string, number>();
+    await fc.assert(
+      fc.asyncProperty(fc.array(transaction, { minLength: 10, maxLength: 30 }), async (transactions) => {
+        const { intent, disk } = await open();
+        await admin(intent, groundwork);
+        for (const planned of transactions) {
+          tried++;
+          const before = modelOf(intent);
+          const seen = everything(intent);
+          const revisionOf = (path: string) => intent.get(path)?.revision;
+          const operations = concrete(planned, revisionOf);
+          const { own, whole, after } = judge(before, revisionOf, operations);
+          const result = await admin(intent, operations).catch((error: unknown) => {
+            if (error instanceof Problem) return error;
+            throw error;
+          });
+          if (result instanceof Problem) {
+            expect(everything(intent)).toEqual(seen);
+            codes.set(result.code, (codes.get(result.code) ?? 0) + 1);
+            const told = new Set(result.errors.map((e) => e.code));
+            if (own.size > 0) expect(own).toContain(result.code);
+            // Overlapping tiers make their addresses' errors a matter of taste.
+            else if (whole.has('address.overlap')) expect(whole).toContain(result.code);
+            else expect(told).toEqual(whole);
+            continue;
+          }
+          expect([...own, ...whole]).toEqual([]);
+          if (result.outcomes.some((o) => o.outcome !== 'unchanged')) taken++;
+          const shown = modelOf(intent);
+          expect([...shown.keys()].sort()).toEqual([...after.keys()].sort());
+          for (const [path, { spec, labels }] of after) {
+            expect(shown.get(path)).toMatchObject({ spec, labels });
+            const referrers = [...after.values()].filter((r) => targetsOf(r).includes(path)).map((r) => r.path);
+            expect([...intent.referrers(path)].map((r) => r.path).sort()).toEqual(referrers.sort());
+          }
+          expectFilled(
+            shown,
+            result.outcomes.filter((o) => {
+              const operation = operations.find(({ path }) => path === o.path);
+              return operation?.op === 'put' && operation.spec.ips === undefined;
+            }),
+          );
+          for (const kind of ['tenant', 'network', 'tier', 'rule', 'hypervisor']) {
+            const ids = [...shown.keys()].filter((path) => kindOf(path) === kind).map((path) => intent.get(path)!.id);
+            expect(new Set(ids).size).toBe(ids.length);
+            expect(ids).not.toContain(0);
+          }
+          for (const { path, outcome, after: resource } of result.outcomes) {
+            if (outcome === 'deleted') expect(resource).toBeUndefined();
+            else expect(resource).toBe(intent.get(path));
+            if (outcome === 'created' || outcome === 'replaced') expect(resource!.revision).toBe(result.revision);
+            if (resource) expect(resource.name).toBe(nameOf(path));
+          }
+        }
+        const again = await open({}, disk);
+        expect(everything(again.intent)).toEqual(everything(intent));
+      }),
+      { numRuns: 50 },
+    );
+    // The world is neither too narrow nor too wide to say anything.
+    expect(taken / tried).toBeGreaterThan(0.1);
+    expect(taken / tried).toBeLessThan(0.9);
+    expect([...codes.keys()].sort()).toEqual(
+      expect.arrayContaining([
+        'address.in-use',
+        'iface-id.in-use',
+        'mac.in-use',
+        'reference.dangling',
+        'resource.changed',
+        'resource.immutable',
+        'resource.in-use',
+        'resource.not-found',
+      ]),
+    );
+  });
+
+  it('staged on each other are taken back without a trace, done again alike, and loaded alike', () => {
+    fc.assert(
+      fc.property(fc.array(fc.array(transaction, { minLength: 1, maxLength: 5 }), { maxLength: 8 }), (batches) => {
+        const state = new State();
+        const pools = new IdPools([]);
+        const written = new Map<string, Entry>();
+        let revision = 0;
+        const attempt = (operations: Operation[]): Staged | undefined => {
+          const untouched = dump(state);
+          try {
+            const surroundings = { now: () => 7, newUid: () => `uid${revision}`, pools, releasable: () => true };
+            return stage(state, operations, surroundings, { many: true, restrictedAllowed: true });
+          } catch (error) {
+            if (!(error instanceof Problem)) throw error;
+            expect(dump(state)).toEqual(untouched);
+            return undefined;
+          }
+        };
+        const offerings: Operation = { op: 'put', path: 'offerings/basic', spec: { services: ['routing'] } };
+        for (const batch of [[[offerings, ...groundwork]], ...batches]) {
+          const before = dump(state);
+          const steps: { staged: Staged; shape: unknown }[] = [];
+          for (const one of batch) {
+            const operations = one.map((p) => ('operation' in p ? p.operation : p));
+            const staged = attempt(operations);
+            if (staged !== undefined) steps.push({ staged, shape: dump(state) });
+          }
+          for (const { staged } of steps.toReversed()) staged.log.undo();
+          expect(dump(state)).toEqual(before);
+          for (const { staged, shape } of steps) {
+            staged.log.redo();
+            expect(dump(state)).toEqual(shape);
+            revision++;
+            staged.ids.commit(revision);
+            for (const resource of staged.puts) {
+              (resource as { revision: number }).revision = revision;
+              const key = keyOf(resource.path);
+              written.set(key, { key, value: encodeRecord(resource), revision });
+            }
+            for (const { path } of staged.deletes) written.delete(keyOf(path));
+          }
+          const entries = [...written.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+          expect(dump(loadState(entries))).toEqual(dump(state));
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('called at once end as when called one after the other', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(transaction, { minLength: 2, maxLength: 25 }), async (transactions) => {
+        const settings = () => {
+          let uid = 0;
+          return { now: () => 7, newUid: () => `uid${++uid}` };
+        };
+        const strip = (shown: unknown) =>
+          JSON.parse(JSON.stringify(shown, (key, value: unknown) => (['ifaceId', 'uid'].includes(key) ? 0 : value)));
+        const [serial, concurrent] = await Promise.all([open(settings()), open(settings())]);
+        const answers: unknown[][] = [[], []];
+        const answer = (result: Promise<{ outcomes: Outcome[] }>) =>
+          result.then(
+            ({ outcomes }) => outcomes.map((o) => o.outcome),
+            (error: unknown) => (error as Problem).code,
+          );
+        // Revisions are not known beforehand when all are called at once.
+        const all = transactions.map((planned) => planned.map((p) => p.operation));
+        for (const operations of [groundwork, ...all]) answers[0]!.push(await answer(admin(serial.intent, operations)));
+        answers[1] = await Promise.all([groundwork, ...all].map((o) => answer(admin(concurrent.intent, o))));
+        expect(answers[1]).toEqual(answers[0]);
+        expect(strip(everything(concurrent.intent))).toEqual(strip(everything(serial.intent)));
+        expect(concurrent.disk.revision).toBe(serial.disk.revision);
+        const again = await open({}, concurrent.disk);
+        expect(everything(again.intent)).toEqual(everything(concurrent.intent));
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

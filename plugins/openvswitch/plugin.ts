@@ -64,7 +64,9 @@ export class OpenVswitchPlugin implements SwitchPlugin {
   #worker: Worker | undefined;
   #events: SwitchEvents | undefined;
   #nextRequest = 1;
+  #started = false;
   #ended: string | undefined;
+  #fatal: Error | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor(options: OpenVswitchOptions) {
@@ -105,10 +107,12 @@ export class OpenVswitchPlugin implements SwitchPlugin {
     worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
     worker.on('exit', (code) => this.#fail(new Error(`the southbound thread ended with code ${code}`)));
     try {
-      return await this.#request('start');
+      const started = await this.#request('start');
+      this.#started = true;
+      return started;
     } catch (error) {
       await this.stop();
-      throw error;
+      throw this.#fatal ?? error;
     }
   }
 
@@ -253,9 +257,11 @@ export class OpenVswitchPlugin implements SwitchPlugin {
 
   #fail(error: Error): void {
     if (this.#ended !== undefined) return;
+    this.#fatal = error;
     this.#end(`the southbound thread has ended: ${error.message}`);
     this.#options.log.error({ err: error }, 'the southbound thread has ended');
-    this.#options.onFatal(error);
+    // Before that `start` is who tells.
+    if (this.#started) this.#options.onFatal(error);
   }
 }
 

@@ -24,7 +24,15 @@ export const OFPT = {
   bundleAdd: 34,
 } as const;
 
-export type Entry = { table: number; priority: number; cookie: bigint; match: Buffer; instructions: Buffer };
+export type Entry = {
+  table: number;
+  priority: number;
+  cookie: bigint;
+  match: Buffer;
+  instructions: Buffer;
+  /** Seconds. */
+  idleTimeout?: number;
+};
 
 export type Received = { type: number; xid: number; body: Buffer };
 
@@ -286,11 +294,12 @@ function parts(entries: Buffer[]): Buffer[] {
   return all;
 }
 
-function flowDesc({ table, priority, cookie, match, instructions }: Entry): Buffer {
+function flowDesc({ table, priority, cookie, match, instructions, idleTimeout = 0 }: Entry): Buffer {
   const head = Buffer.alloc(24);
   head.writeUInt16BE(24 + match.length + 8 + instructions.length, 0);
   head[4] = table;
   head.writeUInt16BE(priority, 6);
+  head.writeUInt16BE(idleTimeout, 8);
   head.writeBigUInt64BE(cookie, 16);
   const stats = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0]);
   return Buffer.concat([head, match, stats, instructions]);

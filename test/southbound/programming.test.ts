@@ -87,6 +87,19 @@ describe('programming', () => {
     expect(fake.contents()).toEqual(contents(encodeFlows([flow(1, 50)])));
   });
 
+  test('more flows than a bundle takes go in several; a refusal in a later one takes back what an earlier one brought', async () => {
+    await using under = await new SouthboundUnderTest({ bundleFlows: 10 }).start();
+    under.admit(1);
+    const fake = await under.fake(1, { refuseAdd: (entry) => (entry.priority === 7 ? [5, 1] : undefined) }).connect();
+    await under.seen('connected');
+    const good = Array.from({ length: 30 }, (_, port) => flow(1, port));
+    const bad = [flow(2, 100), ...good, flow(2, 101, { priority: 7 })];
+    await under.program({ a: bad });
+    expect(fake.contents()).toEqual(contents(encodeFlows(good)));
+    expect(fake.commits).toBe(4);
+    expect(under.all('rejected').map(([{ error }]) => error)).toEqual(['OFPFMFC_TABLE_FULL']);
+  });
+
   test('the same unit on many switches is kept once', async () => {
     await using under = await new SouthboundUnderTest().start();
     const on = Array.from({ length: 40 }, (_, index) => index + 1);

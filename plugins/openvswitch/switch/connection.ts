@@ -38,6 +38,9 @@ export type ReplyHandler = {
 
 type Expectation = { first: number; count: number; handler: ReplyHandler };
 
+/** Milliseconds between echoes that are sent for the round trip alone: a switch that probes us is never idle. */
+const measureEvery = 30_000;
+
 const highestXid = 0xffff_ffff;
 
 export class Connection {
@@ -64,6 +67,7 @@ export class Connection {
   #lastMessage = performance.now();
   #lastProgress = performance.now();
   #probe: { xid: number; at: number } | undefined;
+  #lastProbe = Number.NEGATIVE_INFINITY;
   #patience = 0;
 
   constructor(socket: Socket, limits: ConnectionLimits = defaultLimits) {
@@ -219,9 +223,13 @@ export class Connection {
       this.close(`the switch took nothing of what was sent for ${seconds(stuckAfter)}`);
     } else if (now - this.#lastMessage > lostAfter) {
       this.close(`nothing came from the switch for ${seconds(lostAfter)}`);
-    } else if (now - this.#lastMessage > probeAfter && this.#probe === undefined) {
+    } else if (
+      this.#probe === undefined &&
+      (now - this.#lastMessage > probeAfter || now - this.#lastProbe > measureEvery)
+    ) {
       const xid = this.xids();
       this.#probe = { xid, at: now };
+      this.#lastProbe = now;
       this.send(echoRequest(xid));
     }
   }

@@ -6,18 +6,15 @@ import { cookieGeneration } from '../../../src/pipeline/cookie.ts';
 import { ByteWriter } from '../openflow/bytes.ts';
 import { type Message, messageType } from '../openflow/frame.ts';
 import { flowDescRequest, multipartType } from '../openflow/messages.ts';
-import { decodeFlows, recordLength } from '../openflow/record.ts';
 import { parseError, parseFlowUpdates, parseMultipart } from '../openflow/replies.ts';
-import { formatFlow } from '../openflow/text.ts';
-import { type BundleContent, type Refusal, runBundle } from './bundle.ts';
+import type { AuditPacer } from './audit.ts';
 import { Comparison } from './comparison.ts';
 import { type Connection, ConnectionClosed } from './connection.ts';
-import type { Merge, RecordPlace } from './desired.ts';
 import { multipart } from './multipart.ts';
-import { cookieOf, Operations, objectOf, type RecordSource } from './operations.ts';
+import { cookieOf, Operations } from './operations.ts';
+import { Programmer } from './programmer.ts';
 import type { FlowEvents, Log, SwitchSettings } from './settings.ts';
 import { deleteMeters, readGroups, readMeters, requestForward, setMeters, watchForChanges } from './setup.ts';
-import type { Unit } from './slab.ts';
 import type { SwitchState } from './state.ts';
 
 type ReadFor =
@@ -34,23 +31,20 @@ export type SessionOptions = {
   state: SwitchState;
   connection: Connection;
   settings: SwitchSettings;
+  audits: AuditPacer;
   events: FlowEvents;
   log: Log;
 };
 
-/** Code of a record refused because another unit claims the same table, priority and match. */
-export const duplicateMatch = 'KEYWAY_DUPLICATE_MATCH';
-
-/** Milliseconds. A switch was seen to take 0.01 for a flow. */
-const patiencePerFlow = 0.2;
-
-/** Bundles in a row that may end in doubt before the session is given up. */
-const indeterminateLimit = 3;
+/** Milliseconds until an audit that had to wait for others is tried again, at least. */
+const auditRetry = 100;
 
 export class Session {
   readonly connection: Connection;
   readonly #state: SwitchState;
   readonly #settings: SwitchSettings;
+  readonly #audits: AuditPacer;
+  readonly #programmer: Programmer;
   readonly #events: FlowEvents;
   readonly #log: Log;
   readonly #updates = new ByteWriter();
@@ -58,16 +52,18 @@ export class Session {
   #live = false;
   #wake: (() => void) | undefined;
   #awake = false;
-  #bundleId = 0;
-  #indeterminate = 0;
   #watching = true;
   /** When to read the switch for drift, on performance.now()'s clock. */
   #readAt = Number.POSITIVE_INFINITY;
+  /** There was a sign of drift; else nothing but time speaks for that reading. */
+  #suspected = false;
   #lastRead = 0;
   /** Drift told last under the policy `report`, so that it is told once. */
   #reported = '';
 
-  constructor({ state, connection, settings, events, log }: SessionOptions) {
+  constructor({ state, connection, settings, audits, events, log }: SessionOptions) {
+    this.#audits = audits;
+    this.#programmer = new Programmer({ state, connection, settings, events, log });
     this.#state = state;
     this.connection = connection;
     this.#settings = settings;
@@ -96,7 +92,7 @@ export class Session {
       await this.#untilDesired('connect');
       this.#live = true;
       this.#events.connected(this.#state.hypervisor);
-      this.#confirm();
+      this.#programmer.confirm();
       for (;;) await this.#step();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -131,7 +127,7 @@ export class Session {
     if (!this.#state.hasPending && job === undefined && !read) await this.#sleep(this.#readAt);
     if (this.#state.hasPending) await this.#program();
     if (job !== undefined) await this.#runJob(job);
-    if (read) await this.#untilDesired('drift');
+    if (read) await this.#look();
     if (this.connection.closed !== undefined) throw new ConnectionClosed(this.connection.closed);
   }
 
@@ -144,21 +140,36 @@ export class Session {
   }
 
   async #program(): Promise<void> {
-    const merge = this.#merge();
+    const merge = this.#programmer.merge();
     let done: boolean;
     try {
-      done = await this.#commit({ operations: merge.operations, groups: [] });
+      done = await this.#programmer.commit({ operations: merge.operations, groups: [] });
     } finally {
       this.#state.release(merge.retired);
     }
     if (!done) await this.#untilDesired('indeterminate');
-    this.#confirm();
+    this.#programmer.confirm();
+  }
+
+  async #look(): Promise<void> {
+    if (this.#suspected || !this.#watching) {
+      await this.#untilDesired('drift');
+    } else if (this.#audits.begin()) {
+      const started = performance.now();
+      try {
+        await this.#untilDesired('drift');
+      } finally {
+        this.#audits.done(performance.now() - started);
+      }
+    } else {
+      this.#readAt = performance.now() + auditRetry * (1 + Math.random());
+    }
   }
 
   async #untilDesired(why: ReadFor): Promise<void> {
     let done = await this.#bringToDesired(why);
     while (!done) done = await this.#bringToDesired('indeterminate');
-    if (why === 'drift') this.#confirm();
+    if (why === 'drift') this.#programmer.confirm();
   }
 
   /** @returns false where the outcome of its bundle is unknown, and it has to be done again */
@@ -166,8 +177,10 @@ export class Session {
     const { desired, counters, hypervisor } = this.#state;
     if (why === 'connect') desired.retryAll();
     // What waits is merged first, and comes out of the comparison; but then it could not be told from drift.
-    if (why !== 'drift') this.#state.release(this.#merge().retired);
+    if (why !== 'drift') this.#state.release(this.#programmer.merge().retired);
+    // What changes from here on may be missed by this reading.
     this.#readAt = Number.POSITIVE_INFINITY;
+    this.#suspected = false;
     const started = performance.now();
     const groups = await readGroups(this.connection, this.#settings.replyTimeout);
     const meters = await readMeters(this.connection, this.#settings);
@@ -194,8 +207,8 @@ export class Session {
     }
     await setMeters(this.connection, this.#settings, meters, this.#log);
     if (this.#settings.driftPolicy === 'report')
-      return await this.#commit({ operations: onlyOurs(operations), groups: [] });
-    const done = await this.#commit({ operations, groups });
+      return await this.#programmer.commit({ operations: onlyOurs(operations), groups: [] });
+    const done = await this.#programmer.commit({ operations, groups });
     if (done) await deleteMeters(this.connection, this.#settings, meters, this.#log);
     return done;
   }
@@ -208,7 +221,7 @@ export class Session {
     this.#reported = told;
     if (told === '' || again) return;
     counters.drift += missing + extra + different;
-    this.#log.warn({ hypervisor, ...counts, policy: this.#settings.driftPolicy }, 'the switch has drifted');
+    this.#log.debug({ hypervisor, ...counts, policy: this.#settings.driftPolicy }, 'the switch has drifted');
     this.#events.drifted(hypervisor, counts);
   }
 
@@ -222,105 +235,6 @@ export class Session {
       (body) => comparison.part(body),
     );
     return comparison;
-  }
-
-  #merge(): Merge {
-    const merge = this.#state.merge();
-    for (const { unit, offset } of merge.duplicates) {
-      this.#reject({ unit, offset }, cookieAt(unit, offset), unit.key, duplicateMatch);
-    }
-    return merge;
-  }
-
-  /** Bundles until everything is in the switch but what it refuses. @returns false where the last one's outcome is unknown */
-  async #commit({ operations, groups }: BundleContent): Promise<boolean> {
-    const { counters } = this.#state;
-    const { bundleFlows, bundleTimeout } = this.#settings;
-    let rest = operations.addsFirst();
-    let foreign: readonly number[] = groups;
-    while (rest.length + foreign.length > 0) {
-      const part = rest.length > bundleFlows ? rest.slice(0, bundleFlows) : rest;
-      const last = part.length === rest.length;
-      const content = { operations: part, groups: last ? foreign : [] };
-      const patience = part.length * patiencePerFlow;
-      this.connection.patience = patience;
-      counters.flowMods += part.length;
-      const outcome = await runBundle(this.connection, ++this.#bundleId, content, bundleTimeout + patience);
-      this.connection.patience = 0;
-      if (outcome.kind === 'indeterminate') {
-        counters.indeterminate++;
-        this.#log.warn({ hypervisor: this.#state.hypervisor, reason: outcome.reason }, 'a bundle ended in doubt');
-        if (++this.#indeterminate >= indeterminateLimit) throw new Error(`bundles fail: ${outcome.reason}`);
-        return false;
-      }
-      this.#indeterminate = 0;
-      if (outcome.kind === 'committed') {
-        counters.bundles++;
-        rest = rest.slice(part.length, rest.length);
-        if (last) foreign = [];
-      } else {
-        const refusedGroups = new Set(outcome.refusals.map(({ index }) => foreign[index - part.length]));
-        if (last) foreign = foreign.filter((group) => !refusedGroups.has(group));
-        rest = this.#without(rest, outcome.refusals);
-      }
-    }
-    return true;
-  }
-
-  /** Sets aside the objects behind what was refused. */
-  #without(operations: Operations, refusals: readonly Refusal[]): Operations {
-    const dropped = new Set<number>();
-    const culprits: { source: RecordSource; offset: number; object: number; cookie: bigint; error: string }[] = [];
-    for (const { index, error } of refusals) {
-      if (index >= operations.length) {
-        this.#log.warn({ hypervisor: this.#state.hypervisor, error: error.name }, 'the switch keeps a foreign group');
-        continue;
-      }
-      const source = operations.source(index);
-      const offset = operations.offset(index);
-      if (operations.isDelete(index)) {
-        dropped.add(index);
-        const flow = textOf(source, offset);
-        this.#log.warn({ hypervisor: this.#state.hypervisor, flow, error: error.name }, 'the switch keeps a flow');
-      } else {
-        const object = objectOf(source.bytes, source.at + offset);
-        culprits.push({ source, offset, object, cookie: cookieOf(operations, index), error: error.name });
-      }
-    }
-    let rest = operations;
-    if (dropped.size > 0) {
-      rest = new Operations();
-      for (let index = 0; index < operations.length; index++) if (!dropped.has(index)) rest.take(operations, index);
-    }
-    const done = new Set<number>();
-    for (const { source, offset, object, cookie, error } of culprits) {
-      if (done.has(object)) continue;
-      done.add(object);
-      rest = this.#state.desired.reject(object, rest);
-      // What is added comes from units alone.
-      this.#reject({ unit: source as Unit, offset }, cookie, (source as Unit).key, error);
-    }
-    return rest.addsFirst();
-  }
-
-  #reject({ unit, offset }: RecordPlace, cookie: bigint, key: string, error: string): void {
-    const { hypervisor, rejected } = this.#state;
-    rejected.set(objectOf(unit.bytes, unit.at + offset), cookie);
-    const flow = textOf(unit, offset);
-    this.#log.warn({ hypervisor, unit: key, flow, error }, 'a flow was refused: what it serves is set aside');
-    this.#events.rejected({ hypervisor, unit: key, cookie, flow, error });
-  }
-
-  /** Everything merged is in the switch: tells so. */
-  #confirm(): void {
-    const { desired, hypervisor, rejected } = this.#state;
-    for (const [object, cookie] of rejected) {
-      if (desired.isSetAside(object)) continue;
-      rejected.delete(object);
-      this.#events.accepted(hypervisor, cookie);
-    }
-    const sequence = this.#state.confirmed();
-    if (sequence !== undefined) this.#events.acknowledged(hypervisor, sequence);
   }
 
   #unasked(message: Message): void {
@@ -344,11 +258,13 @@ export class Session {
   }
 
   #suspectDrift(): void {
+    this.#suspected = true;
     // A switch that somebody else keeps changing is not read without end.
     const rest = 2 * (this.#state.lastReadTook ?? 0) - (performance.now() - this.#lastRead);
     this.#scheduleRead(Math.max(this.#settings.driftDelay, rest));
   }
 
+  /** The sooner one counts. */
   #scheduleRead(delay: number): void {
     const at = performance.now() + delay;
     if (at >= this.#readAt) return;
@@ -376,12 +292,6 @@ export class Session {
   }
 }
 
-function cookieAt(unit: Unit, offset: number): bigint {
-  const operations = new Operations();
-  operations.add(unit, offset, false);
-  return cookieOf(operations, 0);
-}
-
 /** Leaves alone what somebody else put there: a cookie of generation 0 is never ours. */
 function onlyOurs(operations: Operations): Operations {
   const ours = new Operations();
@@ -390,18 +300,4 @@ function onlyOurs(operations: Operations): Operations {
     if (!foreign) ours.take(operations, index);
   }
   return ours;
-}
-
-/** Notation of ovs-ofctl. */
-function textOf(source: RecordSource, offset: number): string {
-  const at = source.at + offset;
-  const record = source.bytes.subarray(at, at + recordLength(source.bytes, at));
-  try {
-    return decodeFlows(record)
-      .map((flow) => formatFlow(flow))
-      .join('\n');
-  } catch (error) {
-    // Only foreign flows can be beyond our vocabulary; their bytes say as much as we know.
-    return `${Buffer.from(record).toString('hex')} (${error instanceof Error ? error.message : String(error)})`;
-  }
 }

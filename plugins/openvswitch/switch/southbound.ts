@@ -8,6 +8,7 @@ import type { Chassis } from '../chassis/options.ts';
 import { ByteWriter } from '../openflow/bytes.ts';
 import { ctFlushZone, flowDescRequest } from '../openflow/messages.ts';
 import { parseFlowDescPart } from '../openflow/replies.ts';
+import { AuditPacer } from './audit.ts';
 import type { DriftRecords } from './comparison.ts';
 import { type Connection, ConnectionClosed } from './connection.ts';
 import { OpenflowListener } from './listener.ts';
@@ -75,6 +76,7 @@ type Managed = {
 export class Southbound {
   readonly #options: SouthboundOptions;
   readonly #slab = new Slab();
+  readonly #audits = new AuditPacer();
   readonly #switches = new Map<HypervisorNumber, Managed>();
   readonly #byDatapathId = new Map<bigint, HypervisorNumber>();
   readonly #listener: OpenflowListener;
@@ -257,15 +259,15 @@ export class Southbound {
     }
     managed.session?.connection.close('replaced by a newer session of the same switch');
     const { settings, events, log } = this.#options;
-    const session = new Session({ state: managed.state, connection, settings, events, log });
+    const session = new Session({ state: managed.state, connection, settings, audits: this.#audits, events, log });
     managed.session = session;
-    log.info({ hypervisor, peer: connection.peer }, 'a switch connected');
+    log.debug({ hypervisor, peer: connection.peer }, 'a switch connected');
     // One session at a time works on the state: the one before has to have let go of it.
     managed.ended = managed.ended
       .then(() => session.run())
       .then(() => {
         if (managed.session === session) managed.session = undefined;
-        log.info({ hypervisor, reason: connection.closed }, 'a switch is gone');
+        log.debug({ hypervisor, reason: connection.closed }, 'a switch is gone');
       });
   }
 

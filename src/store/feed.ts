@@ -58,7 +58,13 @@ export class Feed {
           });
           continue;
         }
-        const changes = await source.read(position, source.revision);
+        let changes: readonly CommittedChange[];
+        try {
+          changes = await source.read(position, source.revision);
+        } catch (error) {
+          if (ended()) return;
+          throw error;
+        }
         // The log was trimmed between the check above and the reading.
         if (changes.length === 0) throw compacted(position, source);
         for (const change of changes) {

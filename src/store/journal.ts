@@ -75,7 +75,7 @@ export class Journal implements Store {
         return journal.#oldest;
       },
       read: (after, newest) => {
-        journal.#mustServe();
+        if (journal.#state === 'refused') journal.#mustServe();
         return medium.read(after, newest);
       },
     });

@@ -337,6 +337,25 @@ export function conformance({ name, faults, place }: Kind): void {
         expect(await watching).toEqual([1]);
       });
 
+      test('ends when the store closes also for those who are behind, wherever they are', async () => {
+        let store = await at.open();
+        await Promise.all(upTo(1_500).map((r) => store.commit(put([`k${r}`, `${r}`]))));
+        await store.close();
+        store = await at.open();
+        const watching = upTo(20).map(async (which) => {
+          let seen = 0;
+          for await (const { revision } of store.watch(0)) {
+            if (revision !== ++seen) throw new Error(`${revision} came as number ${seen}`);
+            if (revision % 50 === which) await new Promise(setImmediate);
+          }
+          return seen;
+        });
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        const closed = store.close();
+        expect(await Promise.all(watching)).toHaveLength(20);
+        await closed;
+      });
+
       test('refuses a revision that is not kept, or that has not been', async () => {
         const store = await at.open({ changes: 3 });
         for (const r of upTo(10)) await store.commit(put(['a', `${r}`]));

@@ -1,6 +1,7 @@
 /** The pieces the stores are made of, where the conformance suite does not reach into them. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { Feed } from '../../src/store/feed.ts';
 import { defaultLimits, Journal } from '../../src/store/journal.ts';
 import type { LoggedChange } from '../../src/store/medium.ts';
 import { MemoryDisk, MemoryMedium } from '../../src/store/memory.ts';
@@ -59,6 +60,17 @@ test('recent changes: a window by number and by size, and never another revision
       },
     ),
   );
+});
+
+test('a watcher whose reading fails because the feed has closed ends; another failure it is told', async () => {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const feed = new Feed({ revision: 10, oldest: 0, read: () => promise });
+  const broken = feed.watch(3).next();
+  reject(new Error('unreadable'));
+  await expect(broken).rejects.toThrow('unreadable');
+  const closing = feed.watch(3).next();
+  feed.close();
+  expect(await closing).toEqual({ done: true, value: undefined });
 });
 
 describe('a disk on which not even the refusal can be noted', () => {

@@ -117,6 +117,10 @@ describe('tunnels', () => {
       await vswitch.vsctl('--no-wait', ...wrong);
       await until(`${wrong.join(' ')} to be mended`, async () => (await options(vswitch, 'kw2')) === right);
     }
+    const bfd = '{enable="true", min_rx="1000", min_tx="1000"}';
+    expect(await get(vswitch, 'Interface', 'kw2', 'bfd')).toBe(bfd);
+    await vswitch.vsctl('--no-wait', 'set', 'Interface', 'kw2', 'bfd:enable=false');
+    await until('BFD', async () => (await get(vswitch, 'Interface', 'kw2', 'bfd')) === bfd);
     await vswitch.vsctl('--no-wait', 'set', 'Interface', 'kw2', 'type=vxlan');
     await until('the type', async () => (await get(vswitch, 'Interface', 'kw2', 'type')) === 'gre');
     await vswitch.vsctl('--no-wait', 'remove', 'Port', 'kw2', 'external_ids', 'owner');

@@ -31,6 +31,7 @@ export const watchedTables = {
     name: scalar('string'),
     type: scalar('string'),
     options: mapOf('string', 'string'),
+    bfd: mapOf('string', 'string'),
     external_ids: mapOf('string', 'string'),
     ofport: optional('integer'),
     error: optional('string'),

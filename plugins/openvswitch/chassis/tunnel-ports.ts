@@ -13,6 +13,12 @@ import type { Topology } from './topology.ts';
 
 const PEER = 'keyway-peer';
 
+/**
+ * Bidirectional Forwarding Detection (RFC 5880) once a second: it tells a dead tunnel, and it keeps the underlay's
+ * neighbour entries warm, without which the first frame over a new tunnel is lost (measured: 0.6 to 1 s).
+ */
+const BFD = { enable: 'true', min_rx: '1000', min_tx: '1000' };
+
 type Owned = { name: string; peer: HypervisorNumber | undefined; ofport: number | undefined };
 
 /** Stable, and within the 15 characters Linux leaves an interface for any peer below 16^13. */
@@ -187,7 +193,11 @@ export class TunnelPorts {
     const ids = map({ owner: OWNER, [PEER]: String(spec.peer) });
     const options = map(this.#options(spec));
     return [
-      insert('Interface', { name, type: this.#encapsulation.type, options, external_ids: ids }, `${rowName}_interface`),
+      insert(
+        'Interface',
+        { name, type: this.#encapsulation.type, options, bfd: map(BFD), external_ids: ids },
+        `${rowName}_interface`,
+      ),
       insert('Port', { name, interfaces: namedUuid(`${rowName}_interface`), external_ids: ids }, rowName),
     ];
   }
@@ -202,12 +212,16 @@ export class TunnelPorts {
     const row = this.#interfaceOf(port)!;
     const columns: JsonRow = {};
     if (row.type !== this.#encapsulation.type) columns.type = this.#encapsulation.type;
+    // The columns of a tunnel of ours are ours whole: what was added by hand goes too.
     const options = Object.entries(this.#options(spec));
-    if (row.options.size !== options.length || options.some(([key, value]) => row.options.get(key) !== value)) {
-      // The options of a tunnel of ours are ours whole: one added by hand goes too.
-      columns.options = map(options);
-    }
+    if (!holds(row.options, options)) columns.options = map(options);
+    const bfd = Object.entries(BFD);
+    if (!holds(row.bfd, bfd)) columns.bfd = map(bfd);
     if (Object.keys(columns).length > 0) operations.push(update('Interface', is(row.uuid), columns));
     return operations;
   }
+}
+
+function holds(column: ReadonlyMap<string, string>, entries: readonly [string, string][]): boolean {
+  return column.size === entries.length && entries.every(([key, value]) => column.get(key) === value);
 }

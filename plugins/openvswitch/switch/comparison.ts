@@ -38,7 +38,10 @@ const maxKept = 512 * 1024 * 1024;
 /** The desired flows must not change between the first part and `finish`. */
 export class Comparison {
   readonly #desired: DesiredFlows;
+  /** A bit for each slot of the index. */
   readonly #seen: Uint8Array;
+  /** Keys of the index not seen yet. */
+  #unseen: number;
   /** What was read and has to be kept, as records. */
   readonly #kept = new ByteWriter(64 * 1024);
   readonly #extra: number[] = [];
@@ -50,6 +53,7 @@ export class Comparison {
   constructor(desired: DesiredFlows) {
     this.#desired = desired;
     this.#seen = new Uint8Array((desired.index.capacity + 7) >> 3);
+    this.#unseen = desired.index.count;
   }
 
   /** One part of a flow description. @throws ProtocolError */
@@ -94,15 +98,21 @@ export class Comparison {
     return true;
   }
 
+  #see(slot: number): void {
+    const bit = 1 << (slot & 7);
+    if ((this.#seen[slot >> 3]! & bit) === 0) this.#unseen--;
+    this.#seen[slot >> 3]! |= bit;
+  }
+
   #found(slot: number, offset: number): boolean {
-    this.#seen[slot >> 3]! |= 1 << (slot & 7);
+    this.#see(slot);
     if (this.#desired.isWanted(slot)) return false;
     this.#extra.push(offset);
     return true;
   }
 
   #differs(slot: number, offset: number): boolean {
-    this.#seen[slot >> 3]! |= 1 << (slot & 7);
+    this.#see(slot);
     if (this.#desired.isWanted(slot)) this.#different.push(slot, offset);
     else this.#extra.push(offset);
     return true;
@@ -143,6 +153,7 @@ export class Comparison {
 
   #forEachMissing(visit: (unit: Unit, offset: number) => void, setAsideToo = false): void {
     const { index } = this.#desired;
+    if (this.#unseen === 0) return;
     for (let slot = 0; slot < index.capacity; slot++) {
       if (!index.occupied(slot) || (this.#seen[slot >> 3]! >> (slot & 7)) & 1) continue;
       if (!setAsideToo && !this.#desired.isWanted(slot)) continue;

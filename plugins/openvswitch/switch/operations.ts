@@ -12,6 +12,7 @@ export class Operations {
   readonly #sources: RecordSource[] = [];
   readonly #offsets: number[] = [];
   readonly #flags: number[] = [];
+  #deletes = 0;
 
   get length(): number {
     return this.#sources.length;
@@ -57,6 +58,7 @@ export class Operations {
 
   /** Adds first: nothing that is wanted waits for what is to go. */
   addsFirst(): Operations {
+    if (this.#deletes === 0 || this.#deletes === this.length) return this;
     const ordered = new Operations();
     for (let index = 0; index < this.length; index++) if (!this.isDelete(index)) ordered.take(this, index);
     for (let index = 0; index < this.length; index++) if (this.isDelete(index)) ordered.take(this, index);
@@ -67,6 +69,7 @@ export class Operations {
     this.#sources.push(source);
     this.#offsets.push(offset);
     this.#flags.push(flags);
+    if ((flags & deleteFlag) !== 0) this.#deletes++;
   }
 }
 

@@ -18,9 +18,9 @@ export const commandLines: Record<string, string[]> = {
   'completion of names, nobody there': [program, '__complete', '--', 'port', 'get', ''],
 };
 
-/** Milliseconds a run of Node takes, in the median. Throws when it fails. */
-export function median(args: readonly string[], count = runs): number {
-  const times: number[] = [];
+/** Milliseconds of each run of Node, sorted. Throws when one fails. */
+export function times(args: readonly string[], count = runs): number[] {
+  const taken: number[] = [];
   for (let i = 0; i <= count; i++) {
     const start = performance.now();
     const { status, stderr } = spawnSync(process.execPath, args, {
@@ -29,22 +29,19 @@ export function median(args: readonly string[], count = runs): number {
     });
     if (status !== 0) throw new Error(`${args.join(' ')}: exit ${status}: ${stderr}`);
     // The first run fills the compile cache.
-    if (i > 0) times.push(performance.now() - start);
+    if (i > 0) taken.push(performance.now() - start);
   }
-  return times.sort((a, b) => a - b)[count >> 1]!;
+  return taken.sort((a, b) => a - b);
+}
+
+function report(command: string, milliseconds: number, nothing: number): void {
+  const ratio = Number((milliseconds / nothing).toFixed(2));
+  console.log(JSON.stringify({ command, milliseconds: Math.round(milliseconds), ratio }));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const median = (args: readonly string[]) => times(args)[runs >> 1]!;
   const nothing = median(baseline);
-  console.log(JSON.stringify({ command: 'node -e 0', milliseconds: Math.round(nothing), ratio: 1 }));
-  for (const [command, args] of Object.entries(commandLines)) {
-    const milliseconds = median(args);
-    console.log(
-      JSON.stringify({
-        command,
-        milliseconds: Math.round(milliseconds),
-        ratio: Number((milliseconds / nothing).toFixed(2)),
-      }),
-    );
-  }
+  report('node -e 0', nothing, nothing);
+  for (const [command, args] of Object.entries(commandLines)) report(command, median(args), nothing);
 }

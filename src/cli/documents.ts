@@ -158,19 +158,18 @@ function entryOf(value: unknown, locate: Locator, base: string, defaults: Defaul
   const resource: Entry['resource'] = { path, kind: kind.kind };
   const own = ownMembers(kind);
   const flat = value.spec === undefined;
-  if (value.delete !== undefined) {
-    if (typeof value.delete !== 'boolean') throw new UsageError('delete is true or false');
-    resource.delete = value.delete;
-  }
+  if (value.delete !== undefined && typeof value.delete !== 'boolean') throw new UsageError('delete is true or false');
+  if (value.delete === true) resource.delete = true;
   if (flat) {
+    // What was read and is marked for deletion says no more than its path.
     const members = Object.entries(value).filter(([name]) => !own.has(name));
-    if (!resource.delete || members.length > 0) resource.spec = Object.fromEntries(members);
+    if (!resource.delete) resource.spec = Object.fromEntries(members);
   } else {
     const stray = Object.keys(value).find((name) => !own.has(name));
     if (stray !== undefined) throw new UsageError(`${stray} stands beside spec; write it inside`);
     resource.spec = value.spec as Record<string, unknown>;
   }
-  if (value.labels !== undefined) resource.labels = value.labels;
+  if (value.labels !== undefined && !resource.delete) resource.labels = value.labels;
   return {
     resource,
     place: (pointer) => locate(base + (flat ? pointer.replace(/^\/spec(?=\/|$)/, '') : pointer)),

@@ -40,7 +40,12 @@ spec:
 
 const outcomes = [
   { path: 'tenants/acme', kind: 'tenant', outcome: 'unchanged' },
-  { path: 'tenants/acme/networks/shop', kind: 'network', outcome: 'replaced' },
+  {
+    path: 'tenants/acme/networks/shop',
+    kind: 'network',
+    outcome: 'replaced',
+    changed: ['offering', 'description', 'labels'],
+  },
   { path: 'tenants/acme/networks/shop/rules/web-to-db', kind: 'rule', outcome: 'created' },
   { path: 'tenants/old', kind: 'tenant', outcome: 'deleted' },
 ];
@@ -86,7 +91,12 @@ test('apply sends everything as one transaction, and waits when told', async () 
 });
 
 test('plan shows members that would change, and flows per switch; it changes nothing', async () => {
-  double.put('tenants/acme/networks/shop', { offering: 'gold', cidr: '10.0.0.0/16', description: 'old' });
+  double.put('tenants/acme/networks/shop', {
+    offering: 'gold',
+    cidr: '10.0.0.0/16',
+    description: 'old',
+    labels: { a: 'b' },
+  });
   double.scripted.set('POST /v1/apply', {
     status: 200,
     body: { revision: 9, outcomes, flows: [{ hypervisor: 'hv1', added: 12, changed: 0, removed: 3 }] },
@@ -98,6 +108,7 @@ test('plan shows members that would change, and flows per switch; it changes not
   expect(stdout).toBe(`~ network acme/shop
     offering: gold -> basic
     description: old -> -
+    labels: a=b -> -
 + rule acme/shop/web-to-db
 - tenant old
 

@@ -133,12 +133,20 @@ test('silent and quick when nobody answers', async () => {
   expect(await asked('nonsense:')).toEqual({ status: 0, stdout: '', stderr: '' });
 });
 
-const program = fileURLToPath(new URL('program.ts', import.meta.url));
+const program = fileURLToPath(new URL('../../src/keyway.mjs', import.meta.url));
 
 function output(command: string, args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
-      env: { ...bareEnv, ...patient, PATH: process.env.PATH, NODE: process.execPath, KEYWAY_URL: double.url },
+      env: {
+        ...bareEnv,
+        ...patient,
+        HOME: process.env.HOME,
+        XDG_CACHE_HOME: process.env.XDG_CACHE_HOME,
+        PATH: process.env.PATH,
+        NODE: process.execPath,
+        KEYWAY_URL: double.url,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let text = '';

@@ -58,7 +58,11 @@ test('every example of every kind, flat and with spec, gives the same', async ()
   }
 });
 
-test('deletion needs no spec', async () => {
+test('deletion needs no spec, and what was read says no more than its path', async () => {
+  const [read1] = await read(`${stringify({ ...shop, spec: undefined, offering: 'basic', labels: {}, delete: true })}`);
+  expect(read1!.resource).toEqual({ path: shop.path, kind: 'network', delete: true });
+  const [kept] = await read(`${stringify({ ...shop, delete: false })}`);
+  expect(kept!.resource).toEqual(shop);
   const [entry] = await read('path: tenants/acme\ndelete: true\n');
   expect(entry!.resource).toEqual({ path: 'tenants/acme', kind: 'tenant', delete: true });
 });

@@ -7,7 +7,12 @@ import { cli, type Ran } from './support.ts';
 
 let double: Double;
 let sockets: WebSocketServer;
-let streams: { since: string | null; socket: WebSocket; authorization: string | undefined }[];
+let streams: {
+  since: string | null;
+  query: Record<string, string>;
+  socket: WebSocket;
+  authorization: string | undefined;
+}[];
 let refuse: Problem | undefined;
 
 beforeEach(async () => {
@@ -24,8 +29,8 @@ beforeEach(async () => {
       return;
     }
     sockets.handleUpgrade(request, socket, head, (stream) => {
-      const since = new URL(request.url ?? '/', 'http://localhost').searchParams.get('since');
-      streams.push({ since, socket: stream, authorization: request.headers.authorization });
+      const query = Object.fromEntries(new URL(request.url ?? '/', 'http://localhost').searchParams);
+      streams.push({ since: query.since ?? null, query, socket: stream, authorization: request.headers.authorization });
     });
   });
 });
@@ -34,10 +39,12 @@ afterEach(async () => {
   await double.stop();
 });
 
+let last: unknown;
+
 async function until(condition: () => boolean): Promise<void> {
   const deadline = performance.now() + 10_000;
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error('it did not happen within 10 s');
+    if (performance.now() > deadline) throw new Error(`it did not happen within 10 s; ${JSON.stringify(last)}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
@@ -53,6 +60,10 @@ function follow(argv: string[]): { output: () => string; stop: () => Promise<Ran
       output = text;
     },
   });
+  last = undefined;
+  void ran.then((one) => {
+    last = one;
+  });
   return {
     output: () => output,
     stop: () => {
@@ -63,20 +74,15 @@ function follow(argv: string[]): { output: () => string; stop: () => Promise<Ran
 }
 
 const send = (message: unknown) => streams.at(-1)!.socket.send(JSON.stringify(message));
-const change = (revision: number, type: string, path: string, resource?: unknown) =>
-  send({
-    type: 'change',
-    revision,
-    at: '2026-01-02T03:04:05.678Z',
-    changes: [{ kind: 'tenant', path, type, resource }],
-  });
+const change = (revision: number, type: string, path: string, resource: unknown = {}) =>
+  send({ type: 'change', revision, kind: 'tenant', path, change: type, resource });
 
 test('watch prints the list, then what changes in it', async () => {
   double.put('tenants/acme', { description: 'first' });
   double.put('tenants/other', { description: 'first' });
   const watch = follow(['tenant', 'list', '--watch', '--filter', 'name!=hidden']);
   await until(() => streams.length === 1);
-  expect(streams[0]).toMatchObject({ since: '2', authorization: 'Bearer secret' });
+  expect(streams[0]).toMatchObject({ query: { since: '2', status: 'changes' }, authorization: 'Bearer secret' });
   double.put('tenants/acme', { description: 'second' });
   change(3, 'replaced', 'tenants/acme');
   double.put('tenants/hidden', {});
@@ -85,6 +91,7 @@ test('watch prints the list, then what changes in it', async () => {
   double.put('tenants/new', { description: 'third' });
   change(6, 'created', 'tenants/new');
   await until(() => watch.output().includes('third'));
+  double.resources.delete('tenants/other');
   change(7, 'deleted', 'tenants/other', { description: 'first' });
   await until(() => watch.output().includes('deleted'));
   const { status, stdout, stderr } = await watch.stop();
@@ -121,6 +128,30 @@ test('watch in JSON: a document on each line', async () => {
   ]);
 });
 
+test('what changed in status between the list and the stream is told', async () => {
+  double.put('tenants/acme/networks/shop', { offering: 'basic' });
+  double.put('tenants/acme/networks/shop/tiers/web', { cidr: '10.0.0.0/24' });
+  const watch = follow(['tier', 'list', 'acme/shop', '--watch']);
+  await until(() => streams.length === 1);
+  expect(streams[0]!.query).toEqual({ since: '2', status: 'changes', path: 'tenants/acme/networks/shop' });
+  double.resources.get('tenants/acme/networks/shop/tiers/web')!.body = { cidr: '10.0.0.0/24', gateway: '10.0.0.1' };
+  send({ type: 'synced', revision: 2 });
+  await until(() => watch.output().includes('10.0.0.1'));
+  await watch.stop();
+});
+
+test.each([
+  [4401, 3, 'auth.invalid'],
+  [4410, 3, 'events.compacted'],
+])('a stream that the controller ends with %i', async (code, status, problem) => {
+  const events = follow(['events', 'acme/shop', '--status', 'all', '--since', '5']);
+  await until(() => streams.length === 1);
+  expect(streams[0]!.query).toEqual({ since: '5', status: 'all', path: 'tenants/acme/networks/shop' });
+  streams[0]!.socket.close(code, problem);
+  await until(() => last !== undefined);
+  expect(await events.stop()).toMatchObject({ status, stderr: expect.stringContaining(problem) });
+});
+
 test('watch takes up a lost connection where it was, and prints only what changed meanwhile', async () => {
   double.put('tenants/acme');
   double.put('tenants/gone');
@@ -152,10 +183,19 @@ test('events prints changes and status, from a revision on', async () => {
   await until(() => events.output().includes('degraded'));
   streams[0]!.socket.terminate();
   await until(() => streams.length === 2);
-  expect(streams[1]!.since).toBe('42');
+  // A commit may have been cut off in the middle: it is told again, and what was told is not.
+  expect(streams[1]!.since).toBe('41');
+  change(42, 'created', 'tenants/acme/networks/shop/ports/web1');
+  change(42, 'created', 'tenants/acme/networks/shop/ports/web2');
+  send({ type: 'status', path: 'tenants/old', status: null });
+  await until(() => events.output().includes('gone'));
   const { status, stdout, stderr } = await events.stop();
   expect(status).toBe(0);
-  expect(stdout).toContain('2026-01-02T03:04:05Z  42  created  port acme/shop/web1\n');
+  expect(stdout.match(/ {2}42 {2}created {2}port acme\/shop\/\w+$/gm)).toEqual([
+    '  42  created  port acme/shop/web1',
+    '  42  created  port acme/shop/web2',
+  ]);
+  expect(stdout).toMatch(/status {2}tenant old {2}gone from every switch\n/);
   expect(stdout).toMatch(/status {2}tenant acme {2}degraded {2}Ready=False HypervisorUnreachable: hv1 is away\n/);
   expect(stderr).toContain('trying again');
 });

@@ -1,5 +1,9 @@
 /** Commands that look at switches, addresses, events and the controller itself, and those that apply files. */
 import type { Command, Flag, Group } from '../command.ts';
+import { model } from '../model.ts';
+
+/** A kind that lives as deep as any: its parents are every place there is. */
+const innermost = model.kinds.reduce((a, b) => (b.parents.length > a.parents.length ? b : a)).kind;
 
 const files: Flag = {
   name: 'file',
@@ -153,7 +157,13 @@ export const inspectionCommands: Command[] = [
   {
     words: ['events'],
     summary: 'Follow changes of intent and of status until interrupted',
-    positionals: [],
+    positionals: [
+      {
+        name: 'PLACE',
+        description: 'Only what lies in it: TENANT, TENANT/NETWORK or a whole path',
+        complete: { parent: innermost },
+      },
+    ],
     flags: [
       {
         name: 'since',
@@ -161,10 +171,19 @@ export const inspectionCommands: Command[] = [
         placeholder: 'REVISION',
         description: 'Begin with the changes after this revision; else with those to come',
       },
+      {
+        name: 'status',
+        type: 'value',
+        placeholder: 'all|changes|none',
+        description:
+          'Present status of everything and what changes of it, only what changes (unless told), or none of it',
+        values: ['all', 'changes', 'none'],
+      },
     ],
     shared: ['json', 'timeout', 'connection'],
     examples: [
       { line: 'keyway events', says: 'What happens from now on' },
+      { line: 'keyway events acme/shop --status all', says: 'In one network, its present status first' },
       {
         line: 'keyway events --since 120 -o json',
         says: 'Everything after revision 120, a JSON document on each line',

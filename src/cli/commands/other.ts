@@ -189,15 +189,15 @@ export const otherCommands: Command[] = [
 export const programCommands: Command[] = [
   {
     words: ['serve'],
-    summary: 'Run the controller',
+    summary: 'Run the controller in the foreground, until a signal ends it',
     positionals: [],
     flags: [
+      { name: 'config', type: 'value', placeholder: 'FILE', description: 'keyway.yaml', complete: 'files' },
       {
-        name: 'config',
+        name: 'data-dir',
         type: 'value',
-        required: true,
-        placeholder: 'FILE',
-        description: 'keyway.yaml',
+        placeholder: 'DIR',
+        description: 'Where the store and the first admin token lie; goes before the configuration',
         complete: 'files',
       },
     ],
@@ -215,6 +215,13 @@ export const programCommands: Command[] = [
         type: 'switch',
         description: 'Probe what is allowed and what is refused, then leave; exits with 0 when all is as expected',
       },
+      {
+        name: 'port',
+        type: 'value',
+        placeholder: 'PORT',
+        description: 'Port of the REST API (8080 unless told; 0 for any)',
+      },
+      { name: 'hypervisors', type: 'value', placeholder: 'N', description: 'How many, 1 to 4 (2 unless told)' },
     ],
     shared: [],
     examples: [{ line: 'keyway sandbox --once', says: 'The show, without staying up' }],

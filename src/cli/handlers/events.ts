@@ -2,42 +2,34 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Handler } from '../command.ts';
 import { Unreachable, UsageError } from '../errors.ts';
-import { type EventMessage, eventStream } from '../event-stream.ts';
-import { shortPath } from '../names.ts';
+import { type EventMessage, eventStream, Position, type Wanted } from '../event-stream.ts';
+import { kindModel } from '../model.ts';
+import { parsePath, pathOf, shortPath } from '../names.ts';
+import { parentKinds } from '../profiles.ts';
 import type { Session } from '../session.ts';
 import { type Colour, paintState, safe } from '../style.ts';
-import { cell } from '../table.ts';
 
 const colours: Record<string, Colour> = { created: 'green', replaced: 'yellow', deleted: 'red' };
 
-function time(at: string | number | undefined): string {
-  const date = at === undefined ? new Date() : new Date(at);
-  return Number.isNaN(date.getTime()) ? '' : date.toISOString().replace(/\.\d+Z$/, 'Z');
+type Told = Extract<EventMessage, { type: 'change' | 'status' }>;
+
+type Condition = { type: string; status: string; reason: string; message: string };
+
+function conditionText({ type, status, reason, message }: Condition): string {
+  return `${type}=${status} ${[reason, message].filter(Boolean).join(': ')}`.trim();
 }
 
-type Told = Exclude<EventMessage, { type: 'open' }>;
-
-function lines(session: Session, message: Told): string {
-  const { paint } = session;
-  if (message.type === 'status') {
-    const conditions = (message.status.conditions ?? []) as {
-      type: string;
-      status: string;
-      reason: string;
-      message: string;
-    }[];
-    const wrong = conditions
-      .filter((one) => one.message || one.reason)
-      .map((one) => `${one.type}=${one.status} ${[one.reason, one.message].filter(Boolean).join(': ')}`);
-    const notes = wrong.length > 0 ? `  ${paint('dim', safe(wrong.join('; ')))}` : '';
-    return `${paint('dim', time(undefined))}  status  ${safe(shortPath(message.path))}  ${paintState(paint, safe(message.status.state))}${notes}\n`;
+function line({ paint }: Session, message: Told): string {
+  const time = paint('dim', new Date().toISOString().replace(/\.\d+Z$/, 'Z'));
+  const path = safe(shortPath(message.path));
+  if (message.type === 'change') {
+    const { revision, change } = message;
+    return `${time}  ${revision}  ${paint(colours[change] ?? 'bold', safe(change))}  ${path}\n`;
   }
-  return message.changes
-    .map(
-      ({ type, path }) =>
-        `${paint('dim', time(message.at))}  ${cell(message.revision)}  ${paint(colours[type] ?? 'bold', safe(type))}  ${safe(shortPath(path))}\n`,
-    )
-    .join('');
+  if (message.status === null) return `${time}  status  ${path}  ${paint('dim', 'gone from every switch')}\n`;
+  const conditions = (message.status.conditions ?? []) as Condition[];
+  const notes = conditions.length > 0 ? `  ${paint('dim', safe(conditions.map(conditionText).join('; ')))}` : '';
+  return `${time}  status  ${path}  ${paintState(paint, safe(message.status.state))}${notes}\n`;
 }
 
 async function print(session: Session, format: string, message: Told): Promise<void> {
@@ -45,25 +37,42 @@ async function print(session: Session, format: string, message: Told): Promise<v
   else if (format === 'yaml') {
     session.print('---\n');
     await session.printAs('yaml', message);
-  } else session.print(lines(session, message));
+  } else session.print(line(session, message));
+}
+
+/** The path that `acme`, `acme/shop` or a whole path names. @throws UsageError */
+function placeOf(written: string | undefined): string | undefined {
+  if (written === undefined) return undefined;
+  const whole = parsePath(written);
+  if (whole) return pathOf(whole.kind, whole.names);
+  const names = written.replace(/^\/|\/$/g, '').split('/');
+  const kind = parentKinds[names.length - 1];
+  if (kind === undefined || names.includes('')) {
+    throw new UsageError(
+      `"${written}" is no place to follow`,
+      `Write TENANT, TENANT/NETWORK, or a path such as tenants/acme`,
+    );
+  }
+  return pathOf(kindModel(kind), names);
 }
 
 export const events: Handler = async ({ session, args, io }) => {
   const written = args.value('since');
   if (written !== undefined && !/^\d{1,15}$/.test(written)) throw new UsageError(`--since ${written}: not a revision`);
-  let since = written === undefined ? undefined : Number(written);
+  const position = new Position(written === undefined ? undefined : Number(written));
+  const path = placeOf(args.positionals[0]);
+  const status = (args.value('status') ?? 'changes') as Wanted['status'];
   const client = await session.client();
   const format = session.format('text');
   let seen = false;
   let pause = 500;
   while (!io.signal?.aborted) {
     try {
-      for await (const message of eventStream(client, since, io.signal)) {
+      for await (const message of eventStream(client, { since: position.since, path, status }, io.signal)) {
         seen = true;
         pause = 500;
-        if (message.type === 'open') continue;
-        if (message.type === 'change') since = message.revision;
-        await print(session, format, message);
+        const news = position.take(message);
+        if (news && (message.type === 'change' || message.type === 'status')) await print(session, format, message);
       }
       return 0;
     } catch (error) {

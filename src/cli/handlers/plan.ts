@@ -18,7 +18,13 @@ export type Resource = {
 
 export type ApplyBody = { resources: Record<string, unknown>[]; prune?: { label: string } };
 
-export type Outcome = { path: string; kind: string; outcome: 'created' | 'replaced' | 'deleted' | 'unchanged' };
+export type Outcome = {
+  path: string;
+  kind: string;
+  outcome: 'created' | 'replaced' | 'deleted' | 'unchanged';
+  /** Members of the spec, and labels, that a replacement changes. */
+  changed?: string[];
+};
 
 export type Plan = {
   revision: number;
@@ -91,35 +97,26 @@ export async function printPlan(
   else session.print(`Revision ${plan.revision}: ${counts(plan.outcomes, (outcome) => outcome)}.\n`);
 }
 
-/** Which members a replacement would change, read from the controller. */
+/** What replacements would change, member by member: what is there now, read from the controller, and what is wanted. */
 export async function differences(
   client: Client,
   plan: Plan,
   wanted: readonly Resource[],
 ): Promise<Map<string, string[]>> {
   const byPath = new Map(wanted.map((one) => [one.path, one]));
-  const replaced = plan.outcomes.filter(({ outcome, path }) => outcome === 'replaced' && byPath.has(path));
-  const found = await eachOf(replaced, 8, async ({ path }): Promise<[string, string[]]> => {
-    const kind = parsePath(path)?.kind;
+  const replaced = plan.outcomes.filter(({ changed = [], path }) => changed.length > 0 && byPath.has(path));
+  const found = await eachOf(replaced, 8, async ({ path, changed = [] }): Promise<[string, string[]]> => {
     const { spec = {}, labels } = byPath.get(path)!;
     let now: Record<string, unknown>;
     try {
       now = (await client.request('GET', `/v1/${path}`)).body as Record<string, unknown>;
     } catch (error) {
       // It may go between the plan and this look at it; the plan itself stands.
-      if (error instanceof Refused) return [path, []];
+      if (error instanceof Refused) return [path, changed];
       throw error;
     }
-    const lines: string[] = [];
-    const compare = (name: string, before: unknown, after: unknown) => {
-      if (cell(before) !== cell(after)) lines.push(`${name}: ${cell(before)} -> ${cell(after)}`);
-    };
-    for (const field of kind?.fields ?? []) {
-      if (spec[field.name] === undefined && field.serverFilled) continue;
-      compare(field.name, now[field.name], spec[field.name]);
-    }
-    compare('labels', now.labels, labels);
-    return [path, lines];
+    const then: Record<string, unknown> = { ...spec, labels };
+    return [path, changed.map((name) => `${name}: ${cell(now[name])} -> ${cell(then[name])}`)];
   });
   return new Map(found);
 }

@@ -2,14 +2,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '../client.ts';
 import { Refused, Unreachable } from '../errors.ts';
-import { type EventMessage, eventStream } from '../event-stream.ts';
+import { type EventMessage, eventStream, Position } from '../event-stream.ts';
 import type { Filter } from '../filter.ts';
-import type { KindModel } from '../model.ts';
-import { parsePath } from '../names.ts';
+import { type KindModel, kindModel } from '../model.ts';
+import { parsePath, pathOf } from '../names.ts';
 import { type Listing, type Row, rowOf } from '../resources.ts';
 import type { Session } from '../session.ts';
 import { fullName, ResourceTable } from '../show.ts';
 import { safe } from '../style.ts';
+import { at } from '../table.ts';
 
 export type Watching = {
   session: Session;
@@ -29,6 +30,7 @@ const longestPause = 15_000;
 class Watch {
   readonly #of: Watching;
   readonly #table: ResourceTable;
+  #begun = false;
   /** Rows shown, by path, as they were printed last. */
   readonly #shown = new Map<string, string>();
 
@@ -40,7 +42,8 @@ class Watch {
   /** Prints the list; after a break, only what differs from what was shown. */
   async list(): Promise<number> {
     const { rows, revision } = await this.#of.read();
-    if (this.#shown.size === 0 && ['table', 'wide'].includes(this.#of.format)) {
+    if (!this.#begun && ['table', 'wide'].includes(this.#of.format)) {
+      this.#begun = true;
       for (const row of rows) this.#shown.set(String(row.item.path), JSON.stringify(row.item));
       this.#of.session.print(this.#table.whole(rows));
       return revision;
@@ -56,31 +59,27 @@ class Watch {
   }
 
   async take(message: EventMessage): Promise<void> {
-    if (message.type === 'open') return;
+    if (message.type === 'change') return this.#changed(message.change, message.path, message.resource);
     if (message.type === 'status') return this.#changed('status', message.path);
-    for (const { type, path, resource } of message.changes) await this.#changed(type, path, resource);
   }
 
+  /** Status, bindings and what else no message carries are read anew. */
   async #changed(change: Change, path: string, last?: Record<string, unknown>): Promise<void> {
     const { kind, parents, client, filter } = this.#of;
     const target = parsePath(path);
     if (target?.kind.kind !== kind.kind || parents.some((name, i) => target.names[i] !== name)) return;
     const above = target.names.slice(0, -1);
-    const before = this.#shown.get(path);
-    if (change === 'deleted') {
+    let row: Row;
+    try {
+      const { body } = await client.request('GET', `/v1/${path}`);
+      row = rowOf(kind, above, body as object);
+    } catch (error) {
+      if (!(error instanceof Refused) || error.problem.code !== 'resource.not-found') throw error;
+      const before = this.#shown.get(path);
       const item = before === undefined ? last : (JSON.parse(before) as Row['item']);
       if (item) await this.#print('deleted', rowOf(kind, above, { name: target.names.at(-1), ...item }));
       return;
     }
-    let body: object;
-    try {
-      body = (await client.request('GET', `/v1/${path}`)).body as object;
-    } catch (error) {
-      // Gone again already: its deletion is on the way.
-      if (error instanceof Refused && error.problem.code === 'resource.not-found') return;
-      throw error;
-    }
-    const row = rowOf(kind, above, body);
     if (filter(row.item)) await this.#print(change, row);
     else this.#shown.delete(path);
   }
@@ -88,7 +87,9 @@ class Watch {
   async #print(change: Change, row: Row): Promise<void> {
     const { session, format, filter } = this.#of;
     const path = String(row.item.path);
-    if (change === 'deleted') {
+    // What is deleted is shown as deleting until every switch has confirmed.
+    const going = at(row.item, '/status/state') === 'deleting';
+    if (change === 'deleted' && !going) {
       if (!this.#shown.delete(path) && !filter(row.item)) return;
       row = { ...row, item: { ...row.item, status: { ...(row.item.status as object), state: 'deleted' } } };
     } else {
@@ -107,17 +108,20 @@ class Watch {
 
 /** Follows until the signal aborts; a lost connection is taken up again. @throws Refused, Unreachable at the start */
 export async function watch(of: Watching): Promise<number> {
-  const { session, client } = of;
+  const { session, client, kind, parents } = of;
   const { signal } = session.io;
   const one = new Watch(of);
+  const path = parents.length > 0 ? pathOf(kindModel(kind.parents[parents.length - 1]!), parents) : undefined;
   let since = await one.list();
   let pause = 0;
   while (!signal?.aborted) {
     try {
-      for await (const message of eventStream(client, since, signal)) {
+      const position = new Position(since);
+      for await (const message of eventStream(client, { since, path, status: 'changes' }, signal)) {
         pause = 0;
-        if (message.type === 'change') since = message.revision;
-        await one.take(message);
+        if (position.take(message)) await one.take(message);
+        // Status is not replayed: what changed of it between the list and the stream is in a second list.
+        if (message.type === 'synced') await one.list();
       }
       return 0;
     } catch (error) {

@@ -31,8 +31,10 @@ export const directions: Record<string, readonly string[]> = {
   sandbox: ['*', 'plugins/openvswitch'],
   serve: ['controller', 'config', 'problems'],
   main: ['serve', 'sandbox', 'cli'],
-  setup: ['sandbox'],
-  keyway: ['main'],
+  node24: [],
+  lock: [],
+  setup: ['sandbox', 'node24', 'lock'],
+  keyway: ['main', 'node24'],
 };
 
 export type Import = { from: string; to: string; fromFile: string; toFile: string };
@@ -91,7 +93,7 @@ export function trespasses(imports: readonly Import[]): string[] {
 
 /** A Mermaid picture of the rooms; composers at the top, ground floor at the bottom. */
 export function picture(imports: readonly Import[]): string {
-  const composers = new Set(['core', 'controller', 'serve', 'main', 'sandbox', 'setup', 'keyway']);
+  const composers = new Set(['core', 'controller', 'serve', 'main', 'sandbox', 'setup', 'keyway', 'node24', 'lock']);
   const ground = new Set(['problems', 'validate']);
   const edges = new Set(
     imports

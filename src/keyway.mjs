@@ -8,7 +8,9 @@ import { findNode24, runsHere, wantedMajor } from './node24.mjs';
 
 if (runsHere) {
   // Stripping types and compiling is most of a short command's time. Where the cache can't be written, it is done anew.
-  module.enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'keyway', 'compile'));
+  // By way of the environment, so that the processes a sandbox starts use it too.
+  process.env.NODE_COMPILE_CACHE ??= join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'keyway', 'compile');
+  module.enableCompileCache(process.env.NODE_COMPILE_CACHE);
   await import('./main.ts');
 } else {
   const node = findNode24();

@@ -1,4 +1,5 @@
 /** The controller of a sandbox, as a process of its own: settings come as one JSON argument, facts go back over IPC. */
+import { flushCompileCache } from 'node:module';
 import { type ControllerOptions, startController } from '../controller.ts';
 import type { ControllerMessage } from './controller-process.ts';
 import type { ControllerSettings } from './operations.ts';
@@ -36,6 +37,8 @@ try {
     );
   };
   for (const signal of ['SIGTERM', 'SIGINT', 'disconnect'] as const) process.on(signal, stop);
+  // It may be killed later, and then nothing is written on the way out.
+  flushCompileCache();
   tell({ ready: { managers: controller.managers, adminTokenFile: controller.adminTokenFile } });
 } catch (error) {
   tell({ failed: error instanceof Error ? (error.stack ?? error.message) : String(error) });

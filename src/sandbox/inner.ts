@@ -3,6 +3,7 @@
  * at a time; when its standard input closes it ends, and with it, as process 1, everything in its process namespace.
  */
 import { mkdirSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Capture, startCapture } from './capture.ts';
@@ -149,6 +150,7 @@ async function perform(call: Call): Promise<void> {
   }
 }
 
+flushCompileCache();
 // Ready: what is asked from now on is answered.
 answer({ id: 0 });
 for await (const line of createInterface({ input: process.stdin })) void perform(JSON.parse(line) as Call);

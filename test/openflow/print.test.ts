@@ -6,6 +6,7 @@ import { messageType } from '../../plugins/openvswitch/openflow/frame.ts';
 import * as messages from '../../plugins/openvswitch/openflow/messages.ts';
 import { encodeFlows } from '../../plugins/openvswitch/openflow/record.ts';
 import { parseError } from '../../plugins/openvswitch/openflow/replies.ts';
+import { formatFlow, parseFlow } from '../../plugins/openvswitch/openflow/text.ts';
 import { type Action, type Flow, reservedPort } from '../../src/pipeline/flow.ts';
 import { openVswitchOrSkip } from '../support/open-vswitch.ts';
 import { ofpParse, ofpPrint } from './ofctl.ts';
@@ -263,6 +264,31 @@ test('actions, read by ovs-ofctl', async (context) => {
   }
   const printed = await ofpParse(target.view());
   expect(printed.map((text) => /actions=(.*)$/.exec(text)?.[1])).toEqual(actionCases.map(([text]) => text));
+});
+
+test('IPv6 addresses are spelt as ovs-ofctl spells them', async (context) => {
+  await openVswitchOrSkip(context);
+  const texts = [
+    '::',
+    '::1',
+    '1::',
+    '::ffff:192.0.2.1',
+    '::192.0.2.1',
+    '::1:0:0',
+    '1:0:0:2::3',
+    'fe80::',
+    '0:1::',
+    '1:2:3:4:5:6:7:8',
+  ];
+  texts.push('0:1:2:3:4:5:6:7', '1:0:2:0:3:0:4:0', '::ffff:0:0', '0:0:1::', '::1:0', 'ff02::1:ff00:0');
+  const target = new ByteWriter();
+  const ours = texts.map((text) => {
+    const flow = parseFlow(`ipv6,ipv6_src=${text} actions=drop`);
+    messages.flowMod(target, 1, encodeFlows([flow]), 0, 'add');
+    return /ipv6_src=(\S+)/.exec(formatFlow(flow))?.[1];
+  });
+  const theirs = (await ofpParse(target.view())).map((text) => /ipv6_src=(\S+)/.exec(text)?.[1]);
+  expect(ours).toEqual(theirs);
 });
 
 test('errors by number have the names that ovs-ofctl prints', async (context) => {

@@ -20,6 +20,7 @@ import {
   sameKey,
   sameRecord,
 } from '../../plugins/openvswitch/openflow/record.ts';
+import { parseMeterConfig } from '../../plugins/openvswitch/openflow/replies.ts';
 import { formatFlow, parseFlow } from '../../plugins/openvswitch/openflow/text.ts';
 import type { Action, Flow, Match } from '../../src/pipeline/flow.ts';
 import { anyFlow, anyMatch } from './arbitrary.ts';
@@ -176,6 +177,16 @@ describe('refused before it is sent', () => {
       /udp_dst.*no later fragment/,
     ],
     ['ND in other ICMPv6', { match: { eth_type: 0x86dd, ip_proto: 58, icmpv6_type: 128, nd_target: 1n } }, /nd_target/],
+    [
+      'ND with a code',
+      { match: { eth_type: 0x86dd, ip_proto: 58, icmpv6_type: 135, icmpv6_code: 1, nd_target: 1n } },
+      /nd_target.*icmpv6_code 0/,
+    ],
+    [
+      'a mask in setting a field that takes none',
+      { match: { eth_type: 0x0800 }, actions: [{ type: 'setField', field: 'ip_ttl', value: 1, mask: 3 }] },
+      /set ip_ttl takes no mask/,
+    ],
     ['vlan_pcp without a tag', { match: { vlan_vid: 0, vlan_pcp: 3 } }, /vlan_pcp.*0x1000/],
     ['a value too wide', { match: { reg0: 2 ** 32 } }, /reg0: 4294967296 is not a whole number of 32 bits/],
     ['a value too wide, as bigint', { match: { ct_label: 1n << 128n } }, /ct_label.*128 bits/],
@@ -331,5 +342,96 @@ describe('refused when read', () => {
       expect(() => decodeFlows(bytes)).toThrow(ProtocolError);
       expect(() => decodeFlows(bytes)).not.toThrow(VocabularyError);
     }
+  });
+
+  const u16 = (value: number): string => value.toString(16).padStart(4, '0');
+  /** ofp_match of these fields, its length as said or as it is, padded. */
+  const matchOf = (fields: string, length = 4 + fields.length / 2): string => {
+    const bytes = `0001${u16(length)}${fields}`;
+    return bytes.padEnd(Math.ceil(Math.max(bytes.length, length * 2) / 16) * 16, '0');
+  };
+  const apply = (actions: string, length = 8 + actions.length / 2): string => `0004${u16(length)}00000000${actions}`;
+  const goto5 = '0001000805000000';
+  const inPort = '80000004' + '00000001';
+  /** NXAST_CT (zone 1, no table) with what is nested in it; NXAST_NAT with its flags, range and what follows. */
+  const ct = (nested: string): string =>
+    `ffff${u16(24 + nested.length / 2)}000023200023` + `0000${'00000000'}0001ff0000000000${nested}`;
+  const nat = (range: number, rest: string): string =>
+    `ffff${u16(16 + rest.length / 2)}000023200024` + `00000001${u16(range)}${rest}`;
+
+  function made(match: string, instructions: string): Buffer {
+    const head = Buffer.alloc(16);
+    head.writeUInt16BE(16 + (match.length + instructions.length) / 2, 0);
+    head.writeUInt16BE(match.length / 2, 6);
+    return Buffer.concat([head, Buffer.from(match + instructions, 'hex')]);
+  }
+
+  test('the samples below are what is right, but for the one lie', () => {
+    const [flow] = decodeFlows(made(matchOf(inPort), apply(ct(nat(1, '0a00000100000000'))) + goto5));
+    expect(flow).toMatchObject({
+      match: { in_port: 1 },
+      actions: [{ type: 'ct', zone: 1, nat: { kind: 'src', ipMin: 0x0a000001 } }],
+      goto: 5,
+    });
+  });
+
+  const none = matchOf('');
+  const lies: [what: string, record: Buffer, why: RegExp][] = [
+    ['a match field that ends in the padding', made(matchOf(inPort, 11), ''), /match field of 4 bytes at \d+, 3 there/],
+    [
+      'a match field that ends in the instructions',
+      made(matchOf('8000000800000001'), goto5),
+      /of 8 bytes at \d+, 4 there/,
+    ],
+    ['a match field without its header', made(matchOf('800000'), goto5), /match field cut short/],
+    ['a match field of another width', made(matchOf('80000006000000000001'), ''), /\(in_port\) of 6 bytes/],
+    ['a masked field of odd width', made(matchOf(`80001709${'00'.repeat(9)}`), ''), /\(ipv4_src\) of 9 bytes/],
+    ['ones outside the mask', made(matchOf('80001708ffffffff00000000'), ''), /ipv4_src: ones outside the mask/],
+    ['ones outside the mask, wide', made(matchOf(`80000510${'ff'.repeat(8)}${'00'.repeat(8)}`), ''), /metadata: ones/],
+    [
+      'ones outside the mask, registers',
+      made(matchOf(`80010110${'ff'.repeat(8)}${'00'.repeat(8)}`), ''),
+      /register 0: ones/,
+    ],
+    ['a mask where none is allowed', made(matchOf('80000b0408000f00'), ''), /eth_type takes no mask/],
+    ['the same field twice', made(matchOf(inPort + inPort), ''), /in_port matched twice/],
+    ['more bits than the field has', made(matchOf('80000c02ffff'), ''), /vlan_vid: 0xffff has more than 13 bits/],
+    [
+      'set_field longer than its action',
+      made(none, apply(`0019001000010020${'00'.repeat(8)}0018000800000000`)),
+      /set_field of 32 bytes/,
+    ],
+    ['an action longer than its list', made(none, apply('0018001000000000', 16) + goto5), /action of 16 bytes/],
+    ['an action of 7 bytes', made(none, apply('0018000700000000')), /action of 7 bytes/],
+    ['an instruction longer than the record', made(none, apply('0018000800000000', 24)), /instruction of 24 bytes/],
+    ['an instruction twice', made(none, goto5 + goto5), /instruction 1 twice/],
+    ['a nat range cut short', made(none, apply(ct(nat(0x13, '0a00000100000000')))), /nat range cut short/],
+    [
+      'a nat longer than its ct',
+      made(none, apply(ct(nat(1, '0a00000100000000').replace('ffff0018', 'ffff0020')))),
+      /nat action of 32/,
+    ],
+    ['a ct action without its head', made(none, apply('ffff0010000023200023000000000000')), /ct action of 16 bytes/],
+    [
+      'an experimenter action without its head',
+      made(none, apply('ffff000800002320')),
+      /experimenter action of 8 bytes/,
+    ],
+    [
+      'a copy_field beyond its field',
+      made(none, apply('001c001800200001000000000001000400010204' + '00000000')),
+      /subfield of reg0 outside it/,
+    ],
+  ];
+  test.for(lies)('%s', ([, bytes, why]) => {
+    expect(() => decodeFlows(bytes)).toThrow(why);
+    expect(() => decodeFlows(bytes)).toThrow(ProtocolError);
+    expect(() => decodeFlows(bytes)).not.toThrow(VocabularyError);
+  });
+
+  test('a meter band cut short', () => {
+    expect(() => parseMeterConfig(Buffer.from('0010000100000001000100100000000500000000', 'hex'))).toThrow(
+      ProtocolError,
+    );
   });
 });

@@ -34,12 +34,19 @@ export async function* intentEvents(
   }
 }
 
-function changesOf({ revision, writes }: CommittedChange): IntentEventChange[] {
+/**
+ * What a commit of the store changed of intent.
+ * @param wanted of which paths; judged before anything is decoded, so that what nobody wants costs next to nothing
+ */
+export function changesOf(
+  { revision, writes }: CommittedChange,
+  wanted: (path: Path) => boolean = () => true,
+): IntentEventChange[] {
   const changes: IntentEventChange[] = [];
   for (const { key, value, previous } of writes) {
     const path = pathOf(key);
     const record = value ?? previous;
-    if (path === undefined || record === undefined) continue;
+    if (path === undefined || record === undefined || !wanted(path)) continue;
     const resource = decodeRecord(path, record, revision);
     const type = value === undefined ? 'deleted' : previous === undefined ? 'created' : 'replaced';
     changes.push({ kind: resource.kind, path, type, resource });

@@ -216,7 +216,7 @@ export class Intent implements View {
       } else {
         lost = 'error' in written ? written.error : this.#part(written.result);
         // Together with those after it, which the store refuses too.
-        transaction.write!.staged.ids.rollback();
+        transaction.write!.staged.ids?.rollback();
         transaction.reject(lost);
       }
     }
@@ -264,17 +264,15 @@ export class Intent implements View {
         if (before?.revision !== 0) expect.set(keyOf(path), before?.revision ?? 0);
       }
       for (const resource of staged.puts) put.set(keyOf(resource.path), encodeRecord(resource));
-      const ids = staged.ids.writes();
-      for (const [key, value] of ids.put) put.set(key, value);
+      const ids = staged.ids?.writes();
+      for (const [key, value] of ids?.put ?? []) put.set(key, value);
       for (const [key, value] of options.extraWrites?.(revision) ?? []) {
         if (put.has(key)) throw new TypeError(`${key} is written by the transaction itself`);
-        put.set(key, value);
-      }
-      for (const [key, value] of put) {
         checkKey(key);
         checkValue(key, value);
+        put.set(key, value);
       }
-      const deletes = [...staged.deletes.map(({ path }) => keyOf(path)), ...ids.delete];
+      const deletes = [...staged.deletes.map(({ path }) => keyOf(path)), ...(ids?.delete ?? [])];
       const count = put.size + deletes.length;
       if (count > this.#store.limits.writes)
         throw new Problem(
@@ -300,7 +298,7 @@ export class Intent implements View {
     // Nobody has seen these objects yet.
     for (const resource of staged.puts) (resource as { revision: number }).revision = revision;
     staged.log.redo();
-    staged.ids.commit(revision);
+    staged.ids?.commit(revision);
     this.#revision = revision;
     this.#complete = revision;
     const commit: Commit = { revision, at: this.#now(), changes: staged.changes };
@@ -326,5 +324,5 @@ export class Intent implements View {
 /** Undoes the newest of the staged transactions. */
 function takeBack(staged: Staged): void {
   staged.log.undo();
-  staged.ids.rollback();
+  staged.ids?.rollback();
 }

@@ -35,7 +35,7 @@ export function loadState(entries: readonly Entry[]): State {
       };
       const draft = resource as unknown as Draft;
       for (const concern of concerns[kind]) {
-        concern.claim?.(staging, draft, refuse);
+        concern.claim?.(staging, draft, undefined, refuse);
         concern.fill?.(staging, draft, refuse);
       }
     }

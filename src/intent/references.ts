@@ -3,6 +3,7 @@ import type { Reference } from './define.ts';
 import type { Path } from './model.ts';
 import { formatPath, networkOf } from './path.ts';
 import { definitions, type Kind, kinds } from './resources/index.ts';
+import { equalJson } from './spec.ts';
 
 export type FoundReference = {
   /** JSON pointer into the spec. */
@@ -36,6 +37,20 @@ export function eachReference(
     if (parent === undefined) throw new TypeError(`${path} lies in no network`);
     walk(spec, steps, 0, '', (name, field) => visit(formatPath(target, parent, name), field));
   }
+}
+
+/** Members of the spec that hold references. */
+const members = Object.fromEntries(
+  kinds.map((kind) => [kind, [...new Set(accessors[kind].map(({ steps }) => steps[0]!))]]),
+) as Record<Kind, string[]>;
+
+/** Whether both specs name the same; cheap, and false at times where they do. */
+export function sameReferences(
+  kind: Kind,
+  a: Readonly<Record<string, unknown>>,
+  b: Readonly<Record<string, unknown>>,
+): boolean {
+  return members[kind].every((member) => equalJson(a[member], b[member]));
 }
 
 function walk(

@@ -10,7 +10,7 @@ import type { Errors } from './errors.ts';
 import { Labels } from './fields.ts';
 import type { Path, Resource } from './model.ts';
 import { type ParsedPath, parsePath } from './path.ts';
-import { definitions, type Kind } from './resources/index.ts';
+import { definitions, type Kind, kinds } from './resources/index.ts';
 import { copyJson, equalJson, type SpecOfKind } from './spec.ts';
 
 export type Operation =
@@ -27,8 +27,10 @@ export type Operation =
     }
   | { op: 'delete'; path: Path; ifRevision?: number };
 
+type Place = Pick<ParsedPath, 'kind' | 'path' | 'name' | 'parent'>;
+
 /** A put that changes something. The spec is not filled yet. */
-export type PutRequest = ParsedPath & {
+export type PutRequest = Place & {
   op: 'put';
   before: Resource | undefined;
   spec: SpecOfKind<Kind>;
@@ -39,10 +41,10 @@ export type PutRequest = ParsedPath & {
   specAt: string;
 };
 
-export type DeleteRequest = ParsedPath & { op: 'delete'; before: Resource; at: string };
+export type DeleteRequest = Place & { op: 'delete'; before: Resource; at: string };
 
 /** A put of what is there already. */
-export type NoRequest = ParsedPath & { op: 'none'; before: Resource };
+export type NoRequest = Place & { op: 'none'; before: Resource };
 
 export type Request = PutRequest | DeleteRequest | NoRequest;
 
@@ -55,27 +57,37 @@ export type Reading = {
   errors: Errors;
 };
 
-/** Members of every answer that a PUT ignores. */
-const commonReadOnly = ['uid', 'revision', 'status'] as const;
+/** Members of answers that a PUT ignores. */
+const readOnly = Object.fromEntries(
+  kinds.map((kind) => {
+    const { extra, spec } = definitions[kind];
+    const members = ['uid', 'revision', 'status', ...Object.keys(extra?.properties ?? {})];
+    return [kind, members.filter((member) => !Object.hasOwn(spec.properties, member))];
+  }),
+) as Record<Kind, string[]>;
 
 const validators = new Map<Kind, Validator>();
 let labelsValidator: Validator | undefined;
 
 function specValidator(kind: Kind): Validator {
-  const found = validators.get(kind) ?? validator(definitions[kind].spec);
-  validators.set(kind, found);
+  let found = validators.get(kind);
+  if (found === undefined) {
+    found = validator(definitions[kind].spec);
+    validators.set(kind, found);
+  }
   return found;
 }
 
 /** @returns undefined after telling what is wrong with the operation */
 export function readOperation(operation: Operation, index: number, reading: Reading): Request | undefined {
   const at = reading.many ? `/resources/${index}` : '';
-  const parsed = parsePath(operation.path);
+  const before = reading.get(operation.path);
+  // A path that is there needs no reading.
+  const parsed = before ?? parsePath(operation.path);
   if (parsed instanceof Problem) {
     reading.errors.add(at, parsed.code, parsed.detail);
     return undefined;
   }
-  const before = reading.get(parsed.path);
   const report = (field: string, code: ProblemCode, message: string) => reading.errors.add(at + field, code, message);
   return operation.op === 'put'
     ? readPut(operation, parsed, before, at, reading)
@@ -84,26 +96,25 @@ export function readOperation(operation: Operation, index: number, reading: Read
 
 function readDelete(
   operation: Operation,
-  parsed: ParsedPath,
+  { kind, path, name, parent }: Place,
   before: Resource | undefined,
   at: string,
   report: Report,
 ): DeleteRequest | undefined {
   if (before === undefined) {
-    report('', 'resource.not-found', `There is no ${parsed.path}`);
+    report('', 'resource.not-found', `There is no ${path}`);
     return undefined;
   }
-  return isCurrent(operation, before, report) ? { ...parsed, op: 'delete', before, at } : undefined;
+  return isCurrent(operation, before, report) ? { kind, path, name, parent, op: 'delete', before, at } : undefined;
 }
 
 function readPut(
   operation: Operation & { op: 'put' },
-  parsed: ParsedPath,
+  { kind, path, name, parent }: Place,
   before: Resource | undefined,
   at: string,
   reading: Reading,
 ): PutRequest | NoRequest | undefined {
-  const { kind, name } = parsed;
   const specAt = reading.many ? `${at}/spec` : at;
   let sound = true;
   const tell =
@@ -113,15 +124,10 @@ function readPut(
       reading.errors.add(where + field, code, message);
     };
   const report = tell(specAt);
-  if (operation.createOnly === true && before !== undefined)
-    tell(at)('', 'resource.exists', `${parsed.path} exists already`);
+  if (operation.createOnly === true && before !== undefined) tell(at)('', 'resource.exists', `${path} exists already`);
   isCurrent(operation, before, tell(at));
 
-  const asked = withoutReadOnly(kind, operation.spec);
-  if (isObject(asked) && Object.hasOwn(asked, 'name')) {
-    if (asked.name !== name) report('/name', 'request.invalid', `The path names it ${name}; a name does not change`);
-    delete asked.name;
-  }
+  const asked = withoutReadOnly(kind, name, operation.spec, report);
   labelsValidator ??= validator(Labels);
   const labels = operation.labels === undefined ? {} : operation.labels;
   for (const error of [...specValidator(kind)(asked, specAt), ...labelsValidator(labels, `${at}/labels`)]) {
@@ -138,8 +144,9 @@ function readPut(
   for (const concern of concerns[kind]) concern.judge?.(spec as SpecOfKind<Kind>, report);
   if (!sound) return undefined;
   if (before !== undefined && equalJson(spec, before.spec) && equalJson(labels, before.labels))
-    return { ...parsed, op: 'none', before };
-  return { ...parsed, op: 'put', before, spec: spec as SpecOfKind<Kind>, labels: copyJson(labels), at, specAt };
+    return { kind, path, name, parent, op: 'none', before };
+  const request = { spec: spec as SpecOfKind<Kind>, labels: copyJson(labels), at, specAt };
+  return { kind, path, name, parent, op: 'put', before, ...request };
 }
 
 function isCurrent(operation: Operation, before: Resource | undefined, report: Report): boolean {
@@ -151,13 +158,23 @@ function isCurrent(operation: Operation, before: Resource | undefined, report: R
   return false;
 }
 
-function withoutReadOnly(kind: Kind, spec: Record<string, unknown>): Record<string, unknown> {
+/** What was read can be put back: members that are the server's are passed over, and so is the name that the path has. */
+function withoutReadOnly(
+  kind: Kind,
+  name: string,
+  spec: Record<string, unknown>,
+  report: Report,
+): Record<string, unknown> {
   // What is no object at all is the validator's to tell.
   if (!isObject(spec)) return spec;
+  const passed = readOnly[kind].filter((member) => Object.hasOwn(spec, member));
+  if (Object.hasOwn(spec, 'name')) {
+    if (spec.name !== name) report('/name', 'request.invalid', `The path names it ${name}; a name does not change`);
+    passed.push('name');
+  }
+  if (passed.length === 0) return spec;
   const asked = { ...spec };
-  const { extra, spec: schema } = definitions[kind];
-  for (const member of [...commonReadOnly, ...Object.keys(extra?.properties ?? {})])
-    if (!Object.hasOwn(schema.properties, member)) delete asked[member];
+  for (const member of passed) delete asked[member];
   return asked;
 }
 

@@ -10,7 +10,7 @@ import { concerns } from './checks/index.ts';
 import { Errors } from './errors.ts';
 import { Log } from './log.ts';
 import type { Path, Resource, ResourceChange } from './model.ts';
-import { eachReference } from './references.ts';
+import { eachReference, sameReferences } from './references.ts';
 import {
   type DeleteRequest,
   type Operation,
@@ -20,6 +20,7 @@ import {
   readOperation,
 } from './requests.ts';
 import { type Kind, kinds } from './resources/index.ts';
+import type { SpecOfKind } from './spec.ts';
 import type { State } from './state.ts';
 
 export type Outcome = {
@@ -43,7 +44,8 @@ export type StageOptions = { many: boolean; restrictedAllowed: boolean };
 /** A transaction that fits, done on the model. */
 export type Staged = {
   readonly log: Log;
-  readonly ids: IdTransaction;
+  /** Undefined: no id was given or freed. */
+  readonly ids: IdTransaction | undefined;
   /** In the order of the operations. */
   readonly outcomes: Outcome[];
   /** What others depend on first, deletions last. */
@@ -73,12 +75,12 @@ export function stage(
   options: StageOptions,
 ): Staged {
   const log = new Log();
-  const ids = surroundings.pools.begin();
+  const transaction = new Stage(state, log, surroundings, options);
   try {
-    return new Stage(state, log, ids, surroundings, options).run(operations);
+    return transaction.run(operations);
   } catch (error) {
     log.undo();
-    ids.rollback();
+    transaction.ids?.rollback();
     throw error;
   }
 }
@@ -86,17 +88,17 @@ export function stage(
 class Stage implements Staging {
   readonly state: State;
   readonly log: Log;
-  readonly #ids: IdTransaction;
+  /** Begun with the first id that is given or freed. */
+  #ids: IdTransaction | undefined;
   readonly #surroundings: Surroundings;
   readonly #options: StageOptions;
   readonly #errors = new Errors();
   readonly #written = new Set<Path>();
   readonly #broken = new Set<Path>();
 
-  constructor(state: State, log: Log, ids: IdTransaction, surroundings: Surroundings, options: StageOptions) {
+  constructor(state: State, log: Log, surroundings: Surroundings, options: StageOptions) {
     this.state = state;
     this.log = log;
-    this.#ids = ids;
     this.#surroundings = surroundings;
     this.#options = options;
   }
@@ -105,19 +107,24 @@ class Stage implements Staging {
 
   readonly isBroken = (path: Path): boolean => this.#broken.has(path);
 
-  readonly nextNumber = (): number => this.#ids.next('resource-number');
+  readonly nextNumber = (): number => this.#begunIds().next('resource-number');
+
+  get ids(): IdTransaction | undefined {
+    return this.#ids;
+  }
 
   run(operations: readonly Operation[]): Staged {
     const requests = this.#read(operations);
     const requestedPuts = requests.filter((r) => r.op === 'put').sort((a, b) => rank[a.kind] - rank[b.kind]);
     const deletes = requests.filter((r) => r.op === 'delete').sort((a, b) => rank[b.kind] - rank[a.kind]);
 
-    for (const { before } of deletes) this.#release(before, true);
-    for (const { before } of requestedPuts) if (before !== undefined) this.#release(before, false);
+    for (const { before } of deletes) this.#release(before, undefined);
+    for (const { before, spec } of requestedPuts) if (before !== undefined) this.#release(before, spec);
     const puts = requestedPuts.map((request) => this.#write(request));
-    for (const put of puts) this.#judgeReferences(put);
+    for (const put of puts) if (deletes.length > 0 || !namesTheSame(put)) this.#judgeReferences(put);
     for (const request of deletes) this.#judgeDependants(request);
-    for (const { kind, draft, tell } of puts) for (const c of concerns[kind]) c.claim?.(this, draft, tell);
+    for (const { kind, draft, before, tell } of puts)
+      for (const c of concerns[kind]) c.claim?.(this, draft, before, tell);
     for (const { kind, draft, tell } of puts) for (const c of concerns[kind]) c.fill?.(this, draft, tell);
     for (const { kind, draft, before, tell } of puts)
       for (const c of concerns[kind]) c.conclude?.(this, draft, before, tell);
@@ -155,12 +162,12 @@ class Stage implements Staging {
     return requests;
   }
 
-  #release(before: Resource, gone: boolean): void {
-    for (const concern of concerns[before.kind]) concern.release?.(this, before, gone);
-    if (!gone) return;
+  #release(before: Resource, after: SpecOfKind<Kind> | undefined): void {
+    for (const concern of concerns[before.kind]) concern.release?.(this, before, after);
+    if (after !== undefined) return;
     this.state.write(this.log, before, undefined);
     const pool = idPools[before.kind];
-    if (pool !== undefined) this.#ids.free(pool, before.id);
+    if (pool !== undefined) this.#begunIds().free(pool, before.id);
   }
 
   #write(request: PutRequest): Put {
@@ -188,7 +195,12 @@ class Stage implements Staging {
 
   #newId(kind: Kind): number {
     const pool = idPools[kind];
-    return pool === undefined ? 0 : this.#ids.allocate(pool, this.#surroundings.releasable);
+    return pool === undefined ? 0 : this.#begunIds().allocate(pool, this.#surroundings.releasable);
+  }
+
+  #begunIds(): IdTransaction {
+    this.#ids ??= this.#surroundings.pools.begin();
+    return this.#ids;
   }
 
   #judgeReferences({ kind, path, parent, at, draft, tell }: Put): void {
@@ -218,6 +230,11 @@ class Stage implements Staging {
     for (const child of this.state.childrenOfAnyKind(before)) tell(child);
     for (const referrer of this.state.referrers(path)) tell(referrer);
   }
+}
+
+/** What it names was there, and is still where nothing is deleted. */
+function namesTheSame({ kind, before, draft }: Put): boolean {
+  return before !== undefined && sameReferences(kind, before.spec, draft.spec);
 }
 
 /** A draft is the resource; it is complete once its transaction is staged. */

@@ -5,8 +5,8 @@
 import type { Log, Table } from './log.ts';
 import type { Path, Resource, View } from './model.ts';
 import { collectionPath, kindsUnder } from './path.ts';
-import { eachReference } from './references.ts';
-import { definitions, type Kind } from './resources/index.ts';
+import { eachReference, sameReferences } from './references.ts';
+import type { Kind } from './resources/index.ts';
 import { SortedMap } from './sorted.ts';
 
 /** A table of holders: the path that has a value to itself. */
@@ -80,7 +80,7 @@ export class State implements View {
     log.write(this.resources, path, after);
     log.writeIn(this.collections, collectionPath(kind, parent), () => new SortedMap(), name, after);
     log.write(this.numbers, number, after === undefined ? undefined : path);
-    if (definitions[kind].references === undefined) return;
+    if (before !== undefined && after !== undefined && sameReferences(kind, before.spec, after.spec)) return;
     const named = new Set<Path>();
     if (after !== undefined) eachReference(kind, path, after.spec, (target) => named.add(target));
     if (before !== undefined)

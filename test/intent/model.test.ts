@@ -161,7 +161,7 @@ describe('random transactions', () => {
             staged.log.redo();
             expect(dump(state)).toEqual(shape);
             revision++;
-            staged.ids.commit(revision);
+            staged.ids?.commit(revision);
             for (const resource of staged.puts) {
               (resource as { revision: number }).revision = revision;
               const key = keyOf(resource.path);

@@ -38,10 +38,10 @@ export type Concern<K extends Kind> = {
   normalise?(spec: SpecOfKind<K>, name: string): void;
   /** Judges the spec alone. */
   judge?(spec: Readonly<SpecOfKind<K>>, report: Report): void;
-  /** Gives back what the resource held; `gone`: it is deleted, not replaced. */
-  release?(staging: Staging, before: Resource<K>, gone: boolean): void;
-  /** Takes what the spec asks for, or tells who has it. */
-  claim?(staging: Staging, draft: Draft<K>, report: Report): void;
+  /** Gives back what the resource held and does not ask for any more; `after` undefined: it is deleted. */
+  release?(staging: Staging, before: Resource<K>, after: SpecOfKind<K> | undefined): void;
+  /** Takes what the spec asks for and the resource did not hold before, or tells who has it. */
+  claim?(staging: Staging, draft: Draft<K>, before: Resource<K> | undefined, report: Report): void;
   /** Chooses what was left out, among what nobody asked for. */
   fill?(staging: Staging, draft: Draft<K>, report: Report): void;
   /** Judges the resource among the others. */

@@ -25,19 +25,21 @@ export const gateway: Concern<'tier'> = {
       report('/gateway', 'address.invalid', `${spec.gateway} is ${endName(address === prefix.base)} of ${spec.cidr}`);
   },
 
-  release(staging, before, gone) {
+  release(staging, before, after) {
+    if (before.spec.gateway === after?.gateway) return;
     const { state, log } = staging;
     const address = parseIpv4(before.spec.gateway)!;
     giveBackAddress(state, log, before.parent, address);
-    if (gone) log.write(state.taken, before.path, undefined);
+    if (after === undefined) log.write(state.taken, before.path, undefined);
     else mark(staging, before, address, false);
   },
 
-  claim(staging, draft, report) {
+  claim(staging, draft, before, report) {
+    if (before?.spec.gateway === draft.spec.gateway) return;
     const { state, log } = staging;
     const prefix = parsePrefix(draft.spec.cidr)!;
     const address = parseIpv4(draft.spec.gateway!)!;
-    if (!state.taken.has(draft.path)) {
+    if (before === undefined) {
       const words = newMap<number, number>();
       log.write(state.taken, draft.path, words);
       takeOffset(log, words, sizeOf(prefix), 0);

@@ -8,11 +8,12 @@ export const ifaceId: Concern<'port'> = {
     spec.ifaceId ??= randomUUID();
   },
 
-  release({ state, log }, before) {
-    log.write(state.ifaceIds, before.spec.ifaceId, undefined);
+  release({ state, log }, before, after) {
+    if (before.spec.ifaceId !== after?.ifaceId) log.write(state.ifaceIds, before.spec.ifaceId, undefined);
   },
 
-  claim({ state, log }, draft, report) {
+  claim({ state, log }, draft, before, report) {
+    if (before?.spec.ifaceId === draft.spec.ifaceId) return;
     const value = draft.spec.ifaceId!;
     const holder = take(state.ifaceIds, log, value, draft.path);
     // Tenants never set an ifaceId, so that naming another tenant's port tells them nothing.

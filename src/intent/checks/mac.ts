@@ -19,12 +19,12 @@ export const portMac: Concern<'port'> = {
       report('/mac', 'address.invalid', `${spec.mac} is a multicast address: the lowest bit of the first octet is set`);
   },
 
-  release({ state, log }, before) {
-    giveBackMac(state, log, tenantOf(before.path)!, parseMac(before.spec.mac)!);
+  release({ state, log }, before, after) {
+    if (before.spec.mac !== after?.mac) giveBackMac(state, log, tenantOf(before.path)!, parseMac(before.spec.mac)!);
   },
 
-  claim({ state, log }, draft, report) {
-    if (draft.spec.mac === undefined) return;
+  claim({ state, log }, draft, before, report) {
+    if (draft.spec.mac === before?.spec.mac || draft.spec.mac === undefined) return;
     const holder = takeMac(state, log, tenantOf(draft.path)!, parseMac(draft.spec.mac)!, draft.path);
     if (holder !== undefined) report('/mac', 'mac.in-use', `${draft.spec.mac} ${heldBy(state, holder)}`);
   },
@@ -37,8 +37,8 @@ export const portMac: Concern<'port'> = {
 /** The router of a tier has the MAC `generatedMac(tier.number)`. */
 export const routerMac: Concern<'tier'> = {
   // It never changes, so that a replaced tier keeps it throughout.
-  release({ state, log }, before, gone) {
-    if (gone) giveBackMac(state, log, tenantOf(before.path)!, generatedMac(before.number));
+  release({ state, log }, before, after) {
+    if (after === undefined) giveBackMac(state, log, tenantOf(before.path)!, generatedMac(before.number));
   },
 
   fill(staging, draft) {

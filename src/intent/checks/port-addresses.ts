@@ -3,6 +3,7 @@ import { contains, formatIpv4, lastOf, parseIpv4, parsePrefix, sizeOf } from '..
 import { lowestFree } from '../free-addresses.ts';
 import type { Path, Resource } from '../model.ts';
 import { formatPath } from '../path.ts';
+import { equalJson } from '../spec.ts';
 import type { State } from '../state.ts';
 import type { Concern } from './concern.ts';
 import { endName, mark } from './gateway.ts';
@@ -16,7 +17,8 @@ export const portAddresses: Concern<'port'> = {
     });
   },
 
-  release(staging, before) {
+  release(staging, before, after) {
+    if (equalJson(before.spec.ips, after?.ips)) return;
     const tier = tierOf(staging.state, before.parent, before.spec.tier);
     for (const ip of before.spec.ips) {
       const address = parseIpv4(ip)!;
@@ -25,7 +27,8 @@ export const portAddresses: Concern<'port'> = {
     }
   },
 
-  claim(staging, draft, report) {
+  claim(staging, draft, before, report) {
+    if (equalJson(before?.spec.ips, draft.spec.ips)) return;
     const { state, log } = staging;
     const tier = tierOf(state, draft.parent, draft.spec.tier);
     // Without its tier there is nothing to judge by; that the reference dangles is told.

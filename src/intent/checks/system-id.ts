@@ -7,11 +7,13 @@ export const systemId: Concern<'hypervisor'> = {
     spec.systemId ??= name;
   },
 
-  release({ state, log }, before) {
-    log.write(state.systemIds, before.spec.systemId, undefined);
+  // It never changes.
+  release({ state, log }, before, after) {
+    if (after === undefined) log.write(state.systemIds, before.spec.systemId, undefined);
   },
 
-  claim({ state, log }, draft, report) {
+  claim({ state, log }, draft, before, report) {
+    if (before !== undefined) return;
     const value = draft.spec.systemId!;
     const holder = take(state.systemIds, log, value, draft.path);
     if (holder !== undefined)

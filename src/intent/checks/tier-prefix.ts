@@ -12,16 +12,19 @@ export const tierPrefix: Concern<'tier'> = {
     judgeSubnet(spec.cidr, tierLengths.shortest, tierLengths.longest, '/cidr', report);
   },
 
-  release({ state, log }, before) {
+  // It never changes.
+  release({ state, log }, before, after) {
+    if (after !== undefined) return;
     const { base } = parsePrefix(before.spec.cidr)!;
     log.writeIn(state.prefixes, before.parent, () => new SortedMap(), base, undefined);
   },
 
-  claim({ state, log, isBroken }, draft, report) {
+  claim({ state, log, isBroken }, draft, before, report) {
     const prefix = parsePrefix(draft.spec.cidr)!;
     const network = state.getAs('network', draft.parent);
     if (network !== undefined && !isBroken(network.path) && !containsPrefix(parsePrefix(network.spec.cidr)!, prefix))
       report('/cidr', 'address.outside', `${draft.spec.cidr} is not inside ${network.spec.cidr} of the network`);
+    if (before !== undefined) return;
     const tiers = state.prefixes.get(draft.parent);
     // What overlaps begins at or below our first address, or is the next one above it.
     const neighbours = new Set([tiers?.floor(prefix.base)?.[1], tiers?.ceiling(prefix.base)?.[1]]);

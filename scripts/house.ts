@@ -26,6 +26,7 @@ export const directions: Record<string, readonly string[]> = {
   api: ['config', 'auth', 'reconcile', 'catalog', 'intent', 'drivers', 'pipeline', 'store', 'validate', 'problems'],
   cli: ['intent', 'problems'],
   'plugins/openvswitch': ['pipeline', 'drivers', 'problems'],
+  'token-care': ['auth', 'intent'],
   core: ['engine', 'reconcile', 'intent', 'drivers', 'store'],
   controller: ['*', 'plugins/openvswitch'],
   sandbox: ['*', 'plugins/openvswitch'],
@@ -93,7 +94,18 @@ export function trespasses(imports: readonly Import[]): string[] {
 
 /** A Mermaid picture of the rooms; composers at the top, ground floor at the bottom. */
 export function picture(imports: readonly Import[]): string {
-  const composers = new Set(['core', 'controller', 'serve', 'main', 'sandbox', 'setup', 'keyway', 'node24', 'lock']);
+  const composers = new Set([
+    'core',
+    'token-care',
+    'controller',
+    'serve',
+    'main',
+    'sandbox',
+    'setup',
+    'keyway',
+    'node24',
+    'lock',
+  ]);
   const ground = new Set(['problems', 'validate']);
   const edges = new Set(
     imports

@@ -11,6 +11,7 @@ import type { Config, ListenAddress } from './config.ts';
 import { type Core, startCore } from './core.ts';
 import { tableName } from './pipeline/tables.ts';
 import { openLevelStore } from './store/level.ts';
+import { careForTokens } from './token-care.ts';
 
 export type RunningController = {
   core: Core;
@@ -37,7 +38,10 @@ export type ControllerExtras = {
 export async function runController(config: Config, extras: ControllerExtras = {}): Promise<RunningController> {
   const log = extras.log ?? pino({ level: config.log.level });
   const { southbound } = config;
-  const store = await openLevelStore(join(config.dataDir, 'store'), { changes: config.store.changes });
+  const store = await openLevelStore(join(config.dataDir, 'store'), {
+    changes: config.store.changes,
+    report: (message) => log.error({ room: 'store' }, message),
+  });
   let core: Core | undefined;
   try {
     const plugin = new OpenVswitchPlugin({
@@ -61,6 +65,7 @@ export async function runController(config: Config, extras: ControllerExtras = {
     const audit = await Audit.load(store, {
       onError: (err) => log.warn({ err }, 'old audit records could not be removed'),
     });
+    const endCare = await careForTokens(tokens, core.intent, log);
     const { path, made } = await ensureFirstToken(tokens, config.dataDir);
     const app = await createApp({
       intent: core.intent,
@@ -87,6 +92,7 @@ export async function runController(config: Config, extras: ControllerExtras = {
       managers: core.managers,
       stop() {
         stopping ??= (async () => {
+          endCare();
           await listening.close();
           await running.stop();
           await store.close();

@@ -12,10 +12,16 @@ export type ProbeResult = {
   took: number;
 };
 
-/** What a probe that should see something gets at most, in milliseconds: tunnels and bindings may just have come up. */
-const positivePatience = 10_000;
-/** What a probe that should see nothing waits at least, and at most. */
-const negativePatience = { least: 2_000, most: 6_000 };
+/** Milliseconds. */
+export type Patience = {
+  /** What a probe that should see something gets at most: tunnels and bindings may just have come up. */
+  positive: number;
+  /** What a probe that should see nothing waits at least, and at most. */
+  least: number;
+  most: number;
+};
+
+const defaultPatience: Patience = { positive: 10_000, least: 2_000, most: 6_000 };
 
 /**
  * Sends real packets. First the probes that should see something, then, in what took the slowest of those and more, the
@@ -24,28 +30,26 @@ const negativePatience = { least: 2_000, most: 6_000 };
 export async function runProbes(
   probes: readonly Probe[],
   vms: ReadonlyMap<string, LabVm>,
-  done: (result: ProbeResult) => void = () => {},
+  patience: Patience = defaultPatience,
 ): Promise<ProbeResult[]> {
   const results = new Map<Probe, ProbeResult>();
-  const all = async (chosen: readonly Probe[], patience: number): Promise<void> => {
+  const all = async (chosen: readonly Probe[], limit: number): Promise<void> => {
     await Promise.all(
       chosen.map(async (probe) => {
         const started = performance.now();
-        const seen = await observe(probe, vms, patience, probes.indexOf(probe));
+        const seen = await observe(probe, vms, limit, probes.indexOf(probe));
         const wanted = probe.expected === 'answer' ? `answer of ${probe.to}` : probe.expected;
-        const result = { probe, seen, ok: seen === wanted, took: performance.now() - started };
-        results.set(probe, result);
-        done(result);
+        results.set(probe, { probe, seen, ok: seen === wanted, took: performance.now() - started });
       }),
     );
   };
   const isNegative = (probe: Probe): boolean => probe.expected === 'nothing';
   await all(
     probes.filter((probe) => !isNegative(probe)),
-    positivePatience,
+    patience.positive,
   );
   const slowest = Math.max(0, ...[...results.values()].map(({ took }) => took));
-  await all(probes.filter(isNegative), Math.min(negativePatience.most, Math.max(negativePatience.least, 2 * slowest)));
+  await all(probes.filter(isNegative), Math.min(patience.most, Math.max(patience.least, 2 * slowest)));
   return probes.map((probe) => results.get(probe)!);
 }
 

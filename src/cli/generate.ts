@@ -1,4 +1,4 @@
-/** Writes what is made from the resource definitions: model.generated.json, then docs/cli.md. Run it by `npm run docs`, or by itself. */
+/** Writes what is made from the resource definitions: model.generated.json, then docs/cli.md. `node src/cli/generate.ts` */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { modelText } from './derive.ts';

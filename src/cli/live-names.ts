@@ -1,6 +1,6 @@
 /** Names that completion asks the controller for: quickly, or not at all. */
 import { Arguments } from './arguments.ts';
-import { Client } from './client.ts';
+import { Client, type Query } from './client.ts';
 import type { Io } from './io.ts';
 import { type KindModel, kindModel } from './model.ts';
 import { pathOf } from './names.ts';
@@ -30,14 +30,14 @@ export class LiveNames {
     return settings && new Client({ url: settings.url, token: await settings.token() });
   }
 
-  async #read(path: string): Promise<{ name?: string; id?: string }[]> {
+  async #read(path: string, query: Query = {}): Promise<{ name?: string; id?: string }[]> {
     const timeout = Math.ceil(this.#deadline - performance.now());
     if (timeout <= 0) return [];
     this.#client ??= this.#connect();
     try {
       const client = await this.#client;
       if (!client) return [];
-      const { body } = await client.request('GET', path, { query: { limit: '1000' }, timeout });
+      const { body } = await client.request('GET', path, { query, timeout });
       return (body as { items?: { name?: string; id?: string }[] }).items ?? [];
     } catch {
       // Nobody there, no token, no such parent: completion has nothing to offer, and says nothing in the user's line.
@@ -48,7 +48,7 @@ export class LiveNames {
   /** Names of a kind in these parents; none when they cannot be had at once. */
   async names(kind: KindModel, parents: readonly string[]): Promise<string[]> {
     if (parents.length < kind.parents.length) return [];
-    const items = await this.#read(`/v1/${pathOf(kind, parents)}`);
+    const items = await this.#read(`/v1/${pathOf(kind, parents)}`, { limit: '1000' });
     return items.flatMap(({ name }) => (name === undefined ? [] : [name]));
   }
 

@@ -51,13 +51,13 @@ test('dump groups by table and says whom each flow serves', async () => {
   expect(status).toBe(0);
   expect(stdout).toBe(`# hv1: 3 desired flows
 # table 0 Classifier (2)
-# port acme/shop/web1: a bound port
+# port acme/shop/web1
 cookie=0x7, duration=12.5s, table=0, n_packets=3, n_bytes=180, priority=100,in_port=5 actions=drop
 # the pipeline itself
 cookie=0x7, duration=1s, table=0, n_packets=0, n_bytes=0, priority=90,in_port=6 actions=drop
 
 # table 60 Output (1)
-# port acme/shop/web1: a bound port
+# port acme/shop/web1
 cookie=0x7, table=60, priority=100,reg1=0x5 actions=output:5
 `);
   expect(double.last('GET').query).toEqual({

@@ -10,11 +10,11 @@ import { definitions, kinds } from '../../src/intent/resources/index.ts';
 
 const here = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
 
-test('the model kept beside the CLI is what the definitions give now (else: npm run docs)', async () => {
+test('the model kept beside the CLI is what the definitions give now (else: node src/cli/generate.ts)', async () => {
   expect(await here('src/cli/model.generated.json')).toBe(modelText());
 });
 
-test('docs/cli.md is what the commands give now (else: npm run docs)', async () => {
+test('docs/cli.md is what the commands give now (else: node src/cli/generate.ts)', async () => {
   expect(await here('docs/cli.md')).toBe(cliPage());
 });
 

@@ -72,9 +72,7 @@ export const inspectionCommands: Command[] = [
   {
     words: ['flows', 'dump'],
     summary: 'Flows of a hypervisor in the notation of ovs-ofctl, with table, counters and whom each serves',
-    details: [
-      'Lines that begin with # are comments to ovs-ofctl as well: what is printed can be read back by ovs-ofctl add-flows.',
-    ],
+    details: ['Lines that begin with # say which table, and whom the flows after them serve.'],
     positionals: [hypervisor],
     flags: [
       {

@@ -1,6 +1,5 @@
 /** `token create|list|delete` and `audit list`. */
 import { milliseconds } from '../arguments.ts';
-import type { Client } from '../client.ts';
 import type { Handler } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { shortPath } from '../names.ts';
@@ -62,29 +61,16 @@ export const createToken: Handler = async ({ session, args }) => {
   };
   const { body } = await client.request('POST', '/v1/tokens', { body: order });
   if (await session.printAs(session.format('text'), body)) return 0;
-  const { secret, ...token } = body as Token & { secret: string };
+  const { secret, token } = body as { token: Token; secret: string };
   const until = token.expires === undefined ? 'does not expire' : `good until ${moment(token.expires)}`;
   session.note(`Token ${safe(token.id)} (${roleOf(token)}, ${until}). It is shown this once:\n`);
   session.print(`${secret}\n`);
   return 0;
 };
 
-/** Pages of a list that has no other parameters, up to a number of items. */
-async function pages<T>(client: Client, path: string, most: number): Promise<T[]> {
-  const items: T[] = [];
-  let cursor: string | undefined;
-  do {
-    const limit = String(Math.min(1000, most - items.length));
-    const { body } = await client.request('GET', path, { query: { limit, cursor } });
-    const page = body as { items: T[]; next?: string };
-    items.push(...page.items);
-    cursor = page.next;
-  } while (cursor !== undefined && items.length < most);
-  return items;
-}
-
 export const listTokens: Handler = async ({ session }) => {
-  const items = await pages<Token>(await session.client(), '/v1/tokens', Number.POSITIVE_INFINITY);
+  const { body } = await (await session.client()).request('GET', '/v1/tokens');
+  const { items } = body as { items: Token[] };
   const format = session.format();
   if (await session.printAs(format, { items })) return 0;
   if (format === 'name') {
@@ -115,7 +101,16 @@ export const deleteTokens: Handler = async ({ session, args }) => {
 export const listAudit: Handler = async ({ session, args }) => {
   const written = args.value('limit') ?? '100';
   if (!/^[1-9]\d{0,8}$/.test(written)) throw new UsageError(`--limit ${written}: not a number of entries`);
-  const items = await pages<Entry>(await session.client(), '/v1/audit', Number(written));
+  const client = await session.client();
+  const items: Entry[] = [];
+  let cursor: string | undefined;
+  do {
+    const limit = String(Math.min(1000, Number(written) - items.length));
+    const query = { limit, cursor, by: args.value('by'), tenant: args.value('tenant') };
+    const page = (await client.request('GET', '/v1/audit', { query })).body as { items: Entry[]; next?: string };
+    items.push(...page.items);
+    cursor = page.next;
+  } while (cursor !== undefined && items.length < Number(written));
   if (await session.printAs(session.format('text'), { items })) return 0;
   const rows = items.map((one) => [
     moment(one.at),

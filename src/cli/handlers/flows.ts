@@ -25,7 +25,7 @@ type Flow = {
 /** Cookie, duration and table as `ovs-ofctl dump-flows` puts them, before counters. */
 const leading = /^(cookie=\S+,\s+)?(duration=\S+,\s+)?(table=[^,\s]+,\s+)?/;
 
-/** The flow with its counters, as `ovs-ofctl dump-flows` prints it and `ovs-ofctl add-flows` reads it. */
+/** The flow with its counters, as `ovs-ofctl dump-flows` prints it. */
 function withCounters(flow: Flow): string {
   const text = flow.text.trim();
   if (flow.packets === undefined || /\bn_packets=/.test(text)) return text;
@@ -35,9 +35,8 @@ function withCounters(flow: Flow): string {
   return cookie + lasted + table + counters + text.slice(all.length);
 }
 
-function servedBy(purpose: Purpose): string {
-  const path = purpose.path ? shortPath(purpose.path) : '';
-  return [path, purpose.text].filter((one, i, all) => one !== '' && all.indexOf(one) === i).join(': ');
+function servedBy({ path, text }: Purpose): string {
+  return path ? shortPath(path) : text;
 }
 
 /** Flows by table, highest priority first; comments say which table and whose flows follow. */

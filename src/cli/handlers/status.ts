@@ -52,8 +52,9 @@ export const health: Handler = async ({ session }) => {
   return good ? 0 : 1;
 };
 
-/** What is wrong with a hypervisor, by its conditions. */
+/** What is to be said of a hypervisor that is not as it should be, by its conditions. */
 function complaints({ item }: Row): string[] {
+  if (at(item, '/status/state') === 'programmed') return [];
   const conditions = at(item, '/status/conditions');
   if (!Array.isArray(conditions)) return [];
   return (conditions as { message?: string }[]).flatMap(({ message }) =>

@@ -1,6 +1,7 @@
 /** The documents that derive from the code, as they should be now. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { problemsDocument } from '../src/api/problems-doc.ts';
 import { pipelineDocument } from '../src/pipeline/document.ts';
 import { picture, readHouse, root } from './house.ts';
 
@@ -19,5 +20,9 @@ async function architecture(): Promise<GeneratedDocument> {
 }
 
 export async function generatedDocuments(): Promise<GeneratedDocument[]> {
-  return [{ path: 'docs/pipeline.md', text: pipelineDocument() }, await architecture()];
+  return [
+    { path: 'docs/pipeline.md', text: pipelineDocument() },
+    { path: 'docs/problems.md', text: problemsDocument() },
+    await architecture(),
+  ];
 }

@@ -180,6 +180,11 @@ export const problems = {
     title: 'The hypervisor is not connected',
     advice: 'See its status; on the hypervisor: ovs-vsctl show.',
   },
+  'controller.not-ready': {
+    status: 503,
+    title: 'The controller is not ready',
+    advice: 'It has just started, or lacks what the detail says; ask again.',
+  },
   internal: {
     status: 500,
     title: 'Something went wrong in Keyway',

@@ -16,6 +16,10 @@ export type Deed = {
   action: string;
   /** Path below `/v1/`. */
   target: string;
+  /** Of an apply: what it was to put and delete, the first of them. */
+  resources?: readonly string[] | undefined;
+  /** Of an apply: how many there were. */
+  count?: number | undefined;
   /** Tenant concerned. */
   tenant?: string | undefined;
   /** Id of the request, as answered in problems and written to the log. */

@@ -1,0 +1,104 @@
+/** The API as one fastify app, ready to be listened with (listen.ts) or asked directly (inject). */
+import { randomUUID } from 'node:crypto';
+import websocket from '@fastify/websocket';
+import { type FastifyInstance, fastify, LogController } from 'fastify';
+import { Problem } from '../problems.ts';
+import { installAccess } from './access.ts';
+import { Answers } from './answers.ts';
+import { applyRoutes } from './apply-routes.ts';
+import type { AppContext } from './context.ts';
+import { EventHub, type EventLimits, usualEventLimits } from './event-hub.ts';
+import { eventRoutes } from './event-routes.ts';
+import { Horizon } from './horizon.ts';
+import { rememberRoutes } from './known-routes.ts';
+import { Metrics } from './metrics.ts';
+import { installOpenApi, openApiRoute } from './openapi.ts';
+import { answerClientError, answerProblem, installProblemAnswers } from './problem-answers.ts';
+import { processRoutes } from './process-routes.ts';
+import { resourceRoutes } from './resource-routes.ts';
+import type { Services } from './services.ts';
+import { switchRoutes } from './switch-routes.ts';
+import { tokenRoutes } from './token-routes.ts';
+import { compileJudge, judgeNamesInPaths } from './validation.ts';
+import { Writes } from './writes.ts';
+
+export type AppOptions = { events?: Partial<EventLimits> };
+
+/** Bytes; /v1/apply takes more. */
+const bodyLimit = 4 << 20;
+
+export async function createApp(context: AppContext, { events }: AppOptions = {}): Promise<FastifyInstance> {
+  const app = fastify({
+    loggerInstance: context.log,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => randomUUID(),
+    bodyLimit,
+    routerOptions: { maxParamLength: 255 },
+    frameworkErrors: (error, request, reply) => {
+      answerProblem(error, request, reply);
+    },
+    clientErrorHandler: answerClientError,
+    forceCloseConnections: true,
+  }) as unknown as FastifyInstance;
+
+  app.setValidatorCompiler(compileJudge);
+  // Plain JSON: compiled serialisers leave out members that no schema names, silently.
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  readJsonOnly(app);
+  judgeNamesInPaths(app);
+  installProblemAnswers(app, rememberRoutes(app));
+  installAccess(app, context.tokens);
+  const metrics = new Metrics(context.fabric);
+  metrics.observe(app);
+  await installOpenApi(app);
+  await app.register(websocket, {
+    options: { maxPayload: 1024, perMessageDeflate: false, handleProtocols },
+  });
+
+  const services = servicesOf(context, { ...usualEventLimits, ...events });
+  resourceRoutes(app, services);
+  applyRoutes(app, services);
+  switchRoutes(app, services);
+  eventRoutes(app, services);
+  tokenRoutes(app, services);
+  processRoutes(app, services, metrics);
+  openApiRoute(app);
+
+  app.addHook('preClose', (done) => {
+    services.hub.close();
+    services.horizon.close();
+    done();
+  });
+  await app.ready();
+  return app;
+}
+
+function servicesOf(context: AppContext, limits: EventLimits): Services {
+  const answers = new Answers(context);
+  return {
+    ...context,
+    answers,
+    horizon: new Horizon(context.intent, context.store),
+    writes: new Writes(context),
+    hub: new EventHub({ ...context, answers }, limits),
+  };
+}
+
+/** The token among the subprotocols is not one to be chosen. */
+function handleProtocols(offered: Set<string>): string | false {
+  return offered.has('keyway.events') && 'keyway.events';
+}
+
+/** Positions that JSON.parse tells are worth more to the caller than "not valid". */
+function readJsonOnly(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    // A DELETE may announce JSON and send none.
+    if (body === '') return done(null, undefined);
+    try {
+      done(null, JSON.parse(body as string));
+    } catch (error) {
+      done(new Problem('request.malformed', (error as Error).message), undefined);
+    }
+  });
+}

@@ -1,0 +1,134 @@
+/** Everybody who follows events: what they share, and what ends their streams. */
+import type { Logger } from 'pino';
+import type { WebSocket } from 'ws';
+import type { Principal } from '../auth/roles.ts';
+import type { Tokens } from '../auth/tokens.ts';
+import { changesOf } from '../intent/feed.ts';
+import type { Intent } from '../intent/intent.ts';
+import type { Path } from '../intent/model.ts';
+import { Problem } from '../problems.ts';
+import type { Store } from '../store/store.ts';
+import type { Answers } from './answers.ts';
+import type { AppContext, StatusSource } from './context.ts';
+import { ChangeMessage, type EventEntry, entryOf } from './event-messages.ts';
+import { EventStream, type Following } from './event-stream.ts';
+import { everything, subtree } from './horizon.ts';
+import { type Reader, sees } from './reader.ts';
+import { RecentEvents } from './recent-events.ts';
+
+export type EventLimits = {
+  /** Bytes on their way to one consumer above which it is waited for. */
+  highWater: number;
+  /** Milliseconds it is waited for; then its stream ends. */
+  stall: number;
+  /** Milliseconds between pings; a consumer that did not answer the last one is gone. */
+  ping: number;
+};
+
+export const usualEventLimits: EventLimits = { highWater: 1 << 20, stall: 30_000, ping: 20_000 };
+
+export class EventHub {
+  readonly limits: EventLimits;
+  readonly recent: RecentEvents;
+  readonly #intent: Intent;
+  readonly #store: Store;
+  readonly #status: StatusSource;
+  readonly #tokens: Tokens;
+  readonly #answers: Answers;
+  readonly #log: Logger;
+  readonly #streams = new Set<EventStream>();
+  readonly #unsubscribe: (() => void)[];
+  readonly #pinging: NodeJS.Timeout;
+
+  constructor(context: AppContext & { answers: Answers }, limits: EventLimits) {
+    this.limits = limits;
+    this.#intent = context.intent;
+    this.#store = context.store;
+    this.#status = context.status;
+    this.#tokens = context.tokens;
+    this.#answers = context.answers;
+    this.#log = context.log;
+    this.recent = new RecentEvents(this.#intent.revision);
+    this.#unsubscribe = [
+      this.#intent.onCommit((commit) => {
+        this.recent.add(entryOf(commit));
+        for (const stream of this.#streams) stream.wake();
+      }),
+      this.#status.onStatus((path) => {
+        for (const stream of this.#streams) stream.statusChanged(path);
+      }),
+    ];
+    this.#pinging = setInterval(() => {
+      for (const stream of this.#streams) stream.ping();
+    }, limits.ping);
+    this.#pinging.unref();
+  }
+
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  /** Follows until the socket closes. */
+  follow(socket: WebSocket, following: Following): void {
+    const stream = new EventStream(socket, following, this);
+    this.#streams.add(stream);
+    socket.once('close', () => {
+      stream.stop();
+      this.#streams.delete(stream);
+    });
+    stream.run().catch((error: unknown) => {
+      this.#log.error({ err: error }, 'an event stream failed');
+      stream.close(1011, 'internal');
+    });
+  }
+
+  /** Ends the streams of tokens that are valid no more. */
+  recheck(): void {
+    for (const stream of this.#streams) stream.checkToken();
+  }
+
+  isValid({ token }: Principal): boolean {
+    const found = this.#tokens.get(token);
+    return found !== undefined && (found.expires ?? Number.POSITIVE_INFINITY) > Date.now();
+  }
+
+  /** @throws Problem events.compacted when what came after the revision is no longer all known */
+  mustReach(since: number, reader: Reader): void {
+    const { oldest, revision } = this.#store;
+    if (since >= oldest && since <= revision) return;
+    const kept = reader.restricted ? `; revisions ${oldest} to ${revision} are kept` : '';
+    throw new Problem('events.compacted', `Changes since revision ${since} cannot be told${kept}`);
+  }
+
+  /** What came after the revision, from the store, up to what is durable now. @throws Problem events.compacted */
+  async *past(since: number, reader: Reader, signal?: AbortSignal): AsyncGenerator<EventEntry, void, undefined> {
+    const target = this.#store.revision;
+    if (since >= target) return;
+    for await (const change of this.#store.watch(since, signal)) {
+      const found = changesOf(change, (path) => sees(reader, path));
+      yield { revision: change.revision, messages: found.map((c) => new ChangeMessage(change.revision, c)) };
+      if (change.revision >= target) return;
+    }
+  }
+
+  /** Paths of everything the reader may see, or of that part of it; collected at once. */
+  paths(below: Path | undefined, reader: Reader): Path[] {
+    const root = below === undefined ? undefined : this.#intent.get(below);
+    if (below !== undefined && root === undefined) return [];
+    const found = root ? subtree(this.#intent, root) : everything(this.#intent, reader);
+    return Array.from(found, ({ path }) => path);
+  }
+
+  /** Status as it is now; undefined for what is gone. */
+  statusOf(path: Path, reader: Reader) {
+    const present = this.#intent.get(path);
+    const resource = present ?? this.#status.deleting(path);
+    return resource && this.#answers.statusOf(resource, reader, present === undefined);
+  }
+
+  close(): void {
+    clearInterval(this.#pinging);
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    for (const stream of this.#streams) stream.close(1001, 'shutting down');
+  }
+}

@@ -1,0 +1,211 @@
+/** What is on switches, and where ports are: flows with the intent behind each, drift, explain, where. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import Type, { type Static } from 'typebox';
+import { formatPath, tenantOf } from '../intent/path.ts';
+import { Problem, type ProblemCode } from '../problems.ts';
+import { anyToken, areaAccess } from './access.ts';
+import type { DumpedFlow } from './context.ts';
+import { accessProblems, described, problemResponses, ref } from './schemas.ts';
+import type { Services } from './services.ts';
+
+const closed = { additionalProperties: false } as const;
+
+const FlowsQuery = Type.Object(
+  {
+    which: Type.Optional(
+      Type.Union([Type.Literal('installed'), Type.Literal('desired')], {
+        default: 'installed',
+        description: 'As read from the switch now, or as they should be',
+      }),
+    ),
+    tenant: Type.Optional(Type.String({ description: 'Only those that serve something of this tenant' })),
+    table: Type.Optional(Type.String({ description: 'Only those of the table with this number or name' })),
+    port: Type.Optional(Type.String({ description: 'Only those that serve the port with this name or path' })),
+  },
+  closed,
+);
+type FlowsQuery = Static<typeof FlowsQuery>;
+
+const ExplainQuery = Type.Object(
+  {
+    flow: Type.Optional(Type.String({ maxLength: 8192, description: 'In the notation of ovs-ofctl' })),
+    cookie: Type.Optional(Type.String({ pattern: '^0x[0-9a-fA-F]{1,16}$' })),
+  },
+  closed,
+);
+
+const WhereQuery = Type.Object(
+  { q: Type.String({ minLength: 1, maxLength: 512, description: 'IP, MAC, name, path or ifaceId of a port' }) },
+  closed,
+);
+
+const Explained = Type.Object({
+  flow: Type.Optional(Type.String()),
+  stage: Type.String({ description: 'Stage of the pipeline' }),
+  path: Type.Optional(Type.String({ description: 'What it serves' })),
+  text: Type.Array(Type.String()),
+  hypervisors: Type.Array(Type.String(), { description: 'Where it is' }),
+});
+
+const notFound: ProblemCode[] = ['name.invalid', 'request.invalid', 'resource.not-found'];
+
+export function switchRoutes(app: FastifyInstance, services: Services): void {
+  const routes = new SwitchRoutes(services);
+  const url = '/v1/hypervisors/:hypervisor';
+  app.get(
+    `${url}/flows`,
+    {
+      config: { access: areaAccess('flows', 'read') },
+      schema: {
+        operationId: 'listFlows',
+        summary: 'Flows of a switch, with counters and the intent behind each',
+        tags: ['hypervisors'],
+        querystring: FlowsQuery,
+        response: {
+          200: Type.Object({ flows: Type.Array(ref('Flow')) }, { description: 'In the order of the switch' }),
+          ...problemResponses(...accessProblems, ...notFound, 'hypervisor.not-connected'),
+        },
+      },
+    },
+    (request) => routes.flows(request),
+  );
+  app.get(
+    `${url}/drift`,
+    {
+      config: { access: areaAccess('drift', 'read') },
+      schema: {
+        operationId: 'getDrift',
+        summary: 'Desired against installed flows, read from the switch now',
+        tags: ['hypervisors'],
+        querystring: Type.Object({}, closed),
+        response: {
+          200: Type.Object(
+            {
+              missing: Type.Array(ref('Flow')),
+              extra: Type.Array(ref('Flow')),
+              different: Type.Array(Type.Object({ desired: ref('Flow'), installed: ref('Flow') })),
+            },
+            { description: 'What differs; nothing when all three are empty' },
+          ),
+          ...problemResponses(...accessProblems, ...notFound, 'hypervisor.not-connected'),
+        },
+      },
+    },
+    (request) => routes.drift(request),
+  );
+  app.get(
+    '/v1/explain',
+    {
+      config: { access: areaAccess('flows', 'read') },
+      schema: {
+        operationId: 'explainFlow',
+        summary: 'What a flow or cookie does, and whom it serves',
+        tags: ['inspection'],
+        querystring: ExplainQuery,
+        response: {
+          200: described(Explained, 'What it does'),
+          ...problemResponses(...accessProblems, 'request.invalid', 'resource.not-found'),
+        },
+      },
+    },
+    (request) => routes.explain(request),
+  );
+  app.get(
+    '/v1/where',
+    {
+      // A tenant finds its own ports only, without their bindings.
+      config: { access: anyToken },
+      schema: {
+        operationId: 'findPorts',
+        summary: 'Where ports are',
+        tags: ['inspection'],
+        querystring: WhereQuery,
+        response: {
+          200: Type.Object(
+            {
+              ports: Type.Array(Type.Object({ path: Type.String(), port: ref('Port') })),
+            },
+            { description: 'Ports found' },
+          ),
+          ...problemResponses(...accessProblems, 'request.invalid'),
+        },
+      },
+    },
+    (request) => routes.where(request),
+  );
+}
+
+class SwitchRoutes {
+  readonly #services: Services;
+
+  constructor(services: Services) {
+    this.#services = services;
+  }
+
+  async flows(request: FastifyRequest): Promise<object> {
+    const { which = 'installed', ...filters } = request.query as FlowsQuery;
+    const flows = await this.#services.fabric.flows(this.#hypervisor(request), which);
+    return { flows: flows.filter(flowFilter(filters)).map(shownFlow) };
+  }
+
+  async drift(request: FastifyRequest): Promise<object> {
+    const { missing, extra, different } = await this.#services.fabric.drift(this.#hypervisor(request));
+    return {
+      missing: missing.map(shownFlow),
+      extra: extra.map(shownFlow),
+      different: different.map(({ desired, installed }) => ({
+        desired: shownFlow(desired),
+        installed: shownFlow(installed),
+      })),
+    };
+  }
+
+  async explain({ query }: FastifyRequest): Promise<object> {
+    const { flow, cookie } = query as Static<typeof ExplainQuery>;
+    if ((flow === undefined) === (cookie === undefined))
+      throw new Problem('request.invalid', 'Give either flow or cookie');
+    return await this.#services.fabric.explain((flow ?? cookie)!);
+  }
+
+  where({ query, reader }: FastifyRequest): object {
+    const { answers, fabric } = this.#services;
+    const { q } = query as Static<typeof WhereQuery>;
+    const found = fabric.where(q).filter(({ port }) => {
+      if (reader.tenant === undefined) return true;
+      // A tenant is not shown ifaceIds, so it does not find by them either.
+      return tenantOf(port.path) === reader.tenant && port.spec.ifaceId !== q;
+    });
+    return { ports: found.map(({ port }) => ({ path: port.path, port: answers.answer(port, reader) })) };
+  }
+
+  /** @throws Problem resource.not-found, hypervisor.not-connected */
+  #hypervisor({ params }: FastifyRequest): string {
+    const path = formatPath('hypervisor', '', (params as { hypervisor: string }).hypervisor);
+    if (this.#services.intent.get(path) === undefined)
+      throw new Problem('resource.not-found', `There is no approved ${path}`);
+    return path;
+  }
+}
+
+function flowFilter({ tenant, table, port }: Omit<FlowsQuery, 'which'>): (flow: DumpedFlow) => boolean {
+  const tenantPath = tenant === undefined ? undefined : formatPath('tenant', '', tenant);
+  return ({ flow, tableName, purpose: { path } }) =>
+    (table === undefined || table === tableName || table === String(flow.table)) &&
+    (tenantPath === undefined || (path !== undefined && tenantOf(path) === tenantPath)) &&
+    (port === undefined || path === port || (path?.endsWith(`/ports/${port}`) ?? false));
+}
+
+function shownFlow({ flow, text, tableName, purpose, stats }: DumpedFlow): object {
+  return {
+    text,
+    table: flow.table,
+    tableName,
+    priority: flow.priority,
+    cookie: `0x${flow.cookie.toString(16)}`,
+    // Counters are 64 bits wide on the wire; what a switch counts in years stays below 2^53.
+    packets: stats && Number(stats.packets),
+    bytes: stats && Number(stats.bytes),
+    duration: stats?.duration,
+    purpose: { stage: purpose.stage, path: purpose.path, text: purpose.text },
+  };
+}

@@ -1,0 +1,133 @@
+/** An API on a store in memory, with a token of every role. */
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
+import { pino } from 'pino';
+import { type AppOptions, createApp } from '../../src/api/app.ts';
+import { Audit } from '../../src/auth/audit.ts';
+import { Tokens } from '../../src/auth/tokens.ts';
+import { loadConfig } from '../../src/config.ts';
+import { Intent } from '../../src/intent/intent.ts';
+import type { ProblemDocument } from '../../src/problems.ts';
+import { type MemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
+import type { Store } from '../../src/store/store.ts';
+import { careForTokens } from '../../src/token-care.ts';
+import { Fleet } from './fleet.ts';
+
+export type Who = 'admin' | 'operator' | 'orchestrator' | 'acme' | 'globex';
+
+export type Harness = {
+  app: FastifyInstance;
+  store: Store;
+  intent: Intent;
+  tokens: Tokens;
+  audit: Audit;
+  fleet: Fleet;
+  /** Lines of the log, as objects. */
+  log: Record<string, unknown>[];
+  secrets: Record<Who, string>;
+  /** Asks as somebody; `body` goes as JSON. */
+  ask(
+    who: Who | undefined,
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<Reply>;
+  close(): Promise<void>;
+};
+
+export type Reply = {
+  status: number;
+  headers: LightMyRequestResponse['headers'];
+  // biome-ignore lint/suspicious/noExplicitAny: answers are judged member by member
+  body: any;
+  text: string;
+};
+
+export type HarnessOptions = AppOptions & { disk?: MemoryDisk; changes?: number; secrets?: Record<Who, string> };
+
+export async function harness({ disk, changes, secrets, ...options }: HarnessOptions = {}): Promise<Harness> {
+  const store = openMemoryStore({ ...(disk && { disk }), ...(changes !== undefined && { changes }) });
+  const tokens = await Tokens.load(store);
+  const audit = await Audit.load(store);
+  const intent = await Intent.open(store);
+  const fleet = new Fleet(intent);
+  const log: Record<string, unknown>[] = [];
+  const logger = pino({ level: 'info' }, { write: (line: string) => log.push(JSON.parse(line)) });
+  const context = {
+    intent,
+    store,
+    tokens,
+    audit,
+    status: fleet,
+    fabric: fleet,
+    config: loadConfig(undefined),
+    log: logger,
+  };
+  const endCare = await careForTokens(tokens, intent, logger);
+  const made = secrets ?? {
+    admin: (await tokens.create({ role: 'admin' })).secret,
+    operator: (await tokens.create({ role: 'operator' })).secret,
+    orchestrator: (await tokens.create({ role: 'orchestrator' })).secret,
+    acme: (await tokens.create({ role: 'tenant', tenant: 'acme' })).secret,
+    globex: (await tokens.create({ role: 'tenant', tenant: 'globex' })).secret,
+  };
+  const app = await createApp(context, options);
+  return {
+    ...context,
+    app,
+    fleet,
+    log,
+    secrets: made,
+    async ask(who, method, path, body, headers = {}) {
+      const answer = await app.inject({
+        method: method as InjectOptions['method'],
+        url: path.startsWith('/') ? path : `/v1/${path}`,
+        headers: { ...(who && { authorization: `Bearer ${made[who]}` }), ...headers },
+        ...(body !== undefined && { payload: body as object }),
+      } as InjectOptions);
+      const text = answer.body;
+      const isJson = /json/.test(String(answer.headers['content-type']));
+      return { status: answer.statusCode, headers: answer.headers, body: isJson ? JSON.parse(text) : text, text };
+    },
+    async close() {
+      endCare();
+      await app.close();
+      await store.close();
+    },
+  };
+}
+
+/** Tenant, network, two tiers and two ports of the tenant. */
+export function shop(tenant: string): { path: string; spec: object; labels?: Record<string, string> }[] {
+  const network = `tenants/${tenant}/networks/shop`;
+  return [
+    { path: `tenants/${tenant}`, spec: { description: 'Sells things' } },
+    { path: network, spec: { offering: 'basic', cidr: '10.0.0.0/16' }, labels: { env: 'test' } },
+    { path: `${network}/tiers/web`, spec: { cidr: '10.0.1.0/24' } },
+    { path: `${network}/tiers/db`, spec: { cidr: '10.0.2.0/24', gateway: '10.0.2.254' } },
+    { path: `${network}/ports/web1`, spec: { tier: 'web', ips: ['10.0.1.10'], mac: '02:00:00:00:00:01' } },
+    { path: `${network}/ports/db1`, spec: { tier: 'db', groups: ['databases'] } },
+    { path: `${network}/groups/databases`, spec: {} },
+    {
+      path: `${network}/rules/web-to-db`,
+      spec: {
+        action: 'allow',
+        priority: 100,
+        from: { tier: 'web' },
+        to: { group: 'databases' },
+        protocol: 'tcp',
+        ports: ['5432'],
+      },
+    },
+  ];
+}
+
+/** Fails unless the answer is a problem of this code, in the form every problem has. */
+export function problemOf(reply: Reply, code: string): ProblemDocument {
+  const problem = reply.body as ProblemDocument & { instance: string };
+  if (problem?.code !== code) throw new Error(`expected ${code}, got ${reply.status} ${reply.text}`);
+  if (reply.headers['content-type'] !== 'application/problem+json') throw new Error('not problem+json');
+  if (problem.status !== reply.status) throw new Error(`status ${problem.status} in a ${reply.status} answer`);
+  if (!/^urn:uuid:[0-9a-f-]{36}$/.test(problem.instance)) throw new Error(`instance ${problem.instance}`);
+  return problem;
+}

@@ -111,7 +111,7 @@ describe('a cloud of two tenants with the same addresses', () => {
     for (const lie of lies) await acme.web1.sendFrame(arpFrame(lie));
     await acme.web1.sendFrame(arpFrame(honest));
     await new Promise((resolve) => setTimeout(resolve, 700));
-    const lines = await answers.stop();
+    const lines = (await answers.stop()).filter((l) => !l.startsWith(macOf('web1')));
     expect(lines).toHaveLength(1);
     expect(lines[0]).toContain(`Reply ${ipOf('web2')} is-at ${macOf('web2')}`);
     for (const h of heard) expect((await h.stop()).filter((l) => l.includes(macOf('web1')))).toEqual([]);

@@ -11,8 +11,10 @@ export async function runControllerAlone(port: number, stop: Promise<NodeJS.Sign
   const dataDir = join(files.path, 'controller');
   mkdirSync(dataDir, { mode: 0o700 });
   const apiSocket = join(files.path, 'api.sock');
+  // Any free ports: on this machine a switch or another controller may have the usual ones.
+  const extra = { ovsdbListen: ['ptcp:0:127.0.0.1'], openflowListen: { host: '127.0.0.1', port: 0 } };
   const controller = await startControllerProcess(
-    { dataDir, apiSocket, address: '127.0.0.1', trustedNetworks: [], tunnelLocalIp: true },
+    { dataDir, apiSocket, address: '127.0.0.1', trustedNetworks: [], tunnelLocalIp: true, extra },
     join(files.path, 'controller.log'),
   );
   await using door = await openFrontDoor(apiSocket, port);

@@ -3,9 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { Intent } from '../../src/intent/intent.ts';
 import type { Commit } from '../../src/intent/model.ts';
+import { ephemeralDirectory } from '../../src/sandbox/ephemeral.ts';
+import { openLevelStore } from '../../src/store/level.ts';
 import { type MemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
 import type { Change, CommitResult, Store } from '../../src/store/store.ts';
-import { admin, everything, open, openWith, problemOf, put, remove, shop } from './support.ts';
+import { admin, basics, everything, open, openWith, problemOf, put, remove, shop } from './support.ts';
 
 /** Delays commits until they are let through. */
 function gated(store: Store): { store: Store; waiting: () => number; letThrough(): void } {
@@ -183,6 +185,29 @@ describe('transactions that wait', () => {
       expect(intent.get(path)?.revision).toBe(revision);
     }
   });
+});
+
+it('on a real disk is found again after a restart, ids and all', async () => {
+  await using place = ephemeralDirectory('kw-intent-');
+  const store = await openLevelStore(place.path);
+  const intent = await Intent.open(store, { releasable: () => true });
+  await admin(intent, basics);
+  await Promise.all(Array.from({ length: 60 }, (_, i) => admin(intent, [put(`${shop}/ports/p${i}`, { tier: 'web' })])));
+  await admin(intent, [put('tenants/b')]);
+  await Promise.all(Array.from({ length: 20 }, (_, i) => admin(intent, [remove(`${shop}/ports/p${i * 2}`)])));
+  await admin(intent, [remove('tenants/b')]);
+  const before = everything(intent);
+  await store.close();
+
+  const reopened = await openLevelStore(place.path);
+  const again = await Intent.open(reopened, { releasable: () => true });
+  expect(everything(again)).toEqual(before);
+  expect(again.revision).toBe(intent.revision);
+  const known = new Set([...again.children('tenant', '')].map((t) => t.id));
+  await admin(again, [put('tenants/c'), put(`${shop}/ports/p0`, { tier: 'web' })]);
+  expect(known).not.toContain(again.get('tenants/c')!.id);
+  expect(again.getAs('port', `${shop}/ports/p0`)!.spec.ips).toEqual(['10.0.1.2']);
+  await reopened.close();
 });
 
 describe('a disk that refuses', () => {

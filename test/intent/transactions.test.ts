@@ -287,6 +287,36 @@ describe('a transaction', () => {
   });
 });
 
+describe('while a dry run is staged', () => {
+  it('the model is as it would be, and as it was afterwards, whatever happens then', async () => {
+    const { intent } = await openWith(put(p1, { tier: 'web' }));
+    const before = everything(intent);
+    const operations = [put(`${shop}/ports/p2`, { tier: 'web' }), remove(p1)];
+    const seen: unknown[] = [];
+    await admin(intent, operations, {
+      dryRun: true,
+      whileStaged: (changes) =>
+        seen.push(
+          changes.map((c) => c.path),
+          [...intent.children('port', shop)].map((p) => p.spec.ips),
+          intent.get(p1),
+        ),
+    });
+    expect(seen).toEqual([[`${shop}/ports/p2`, p1], [['10.0.1.2']], undefined]);
+    expect(everything(intent)).toEqual(before);
+    const broken = new Error('broken');
+    const failing = admin(intent, operations, {
+      dryRun: true,
+      whileStaged: () => {
+        throw broken;
+      },
+    });
+    await expect(failing).rejects.toBe(broken);
+    expect(everything(intent)).toEqual(before);
+    await admin(intent, [put(`${shop}/tiers/app`, { cidr: '10.0.2.0/24' })]);
+  });
+});
+
 describe('pages', () => {
   it('are sorted by name and go on behind a name', async () => {
     const { intent } = await open();

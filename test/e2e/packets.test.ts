@@ -126,38 +126,27 @@ describe('a cloud of two tenants with the same addresses', () => {
     expect(seen).toEqual([]);
   });
 
-  run(
-    'large datagrams arrive in fragments under a rule for their port, and not without one',
-    async ({ acme, apply }) => {
-      const rule = 'tenants/acme/networks/shop/rules/datagrams';
-      await apply([
-        {
-          path: rule,
-          spec: {
-            action: 'allow',
-            priority: 50,
-            from: { tier: 'web' },
-            to: { port: 'web2' },
-            protocol: 'udp',
-            ports: ['9000'],
-          },
-        },
-      ]);
-      const send = async (port: number): Promise<number> => {
-        const arrived = await acme.web2.capture({
-          filter: `src host ${ipOf('web1')} and udp or src host ${ipOf('web1')} and ip[6:2] & 0x1fff != 0`,
-        });
-        await acme.web1.exec('socat', ['-u', '-b', '4000', 'STDIN', `UDP4-SENDTO:${ipOf('web2')}:${port}`], {
-          input: 'x'.repeat(4_000),
-        });
-        await new Promise((resolve) => setTimeout(resolve, 800));
-        return (await arrived.stop()).length;
-      };
-      expect(await send(9_001)).toBe(0);
-      expect(await send(9_000)).toBeGreaterThanOrEqual(3);
-      await apply([{ path: rule, delete: true }]);
-    },
-  );
+  run('a rule without ports lets fragments through, one with ports does not', async ({ acme, apply }) => {
+    const rule = 'tenants/acme/networks/shop/rules/datagrams';
+    const datagrams = { action: 'allow', priority: 50, from: { tier: 'web' }, to: { port: 'web2' }, protocol: 'udp' };
+    const send = async (port: number): Promise<string[]> => {
+      const arrived = await acme.web2.capture({ filter: `src host ${ipOf('web1')} and ip proto 17` });
+      await acme.web1.exec('socat', ['-u', '-b', '4000', 'STDIN', `UDP4-SENDTO:${ipOf('web2')}:${port}`], {
+        input: 'x'.repeat(4_000),
+      });
+      await new Promise((resolve) => setTimeout(resolve, 800));
+      return arrived.stop();
+    };
+    expect(await send(9_000)).toEqual([]);
+    await apply([{ path: rule, spec: datagrams }]);
+    expect((await send(9_000)).length).toBe(3);
+    // The userspace datapath tracks fragments but hands them on one by one, and OpenFlow sees no ports in any of them:
+    // closed, also for the port that the rule names (docs/decisions/0011-fragments.md).
+    await apply([{ path: rule, spec: { ...datagrams, ports: ['9000'] } }]);
+    expect(await send(9_000)).toEqual([]);
+    expect(await send(9_001)).toEqual([]);
+    await apply([{ path: rule, delete: true }]);
+  });
 
   run('a rule that is gone lets no new connection through', async ({ acme, apply }) => {
     const http = 'tenants/acme/networks/shop/rules/http';

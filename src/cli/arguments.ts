@@ -29,7 +29,7 @@ export class Arguments {
   }
 }
 
-export const durationExpression = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/;
+const durationExpression = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/;
 
 /** Milliseconds of `500ms`, `10s`, `2m`, `1h`, `30d` or plain seconds. @throws UsageError */
 export function milliseconds(text: string, flag: string): number {

@@ -67,7 +67,17 @@ export function cliPage(): string {
 | \`NO_COLOR\`, \`FORCE_COLOR\` | no colours; colours also where there is no terminal |
 
 Flags go before the environment, and that before the profile (\`~/.config/keyway/config.yaml\`). A profile's token is sent
-to the profile's controller only.
+to the profile's controller only. \`keyway profile set\` writes it:
+
+\`\`\`yaml
+current: lab
+profiles:
+  lab:
+    url: http://127.0.0.1:8080 # or https://HOST:PORT, unix:/PATH
+    tokenFile: /var/lib/keyway/admin-token
+    tenant: acme
+    network: shop
+\`\`\`
 `;
   for (const set of Object.keys(sharedFlags) as (keyof typeof sharedFlags)[]) {
     text += `\n## ${sharedTitles[set]}\n${flagRows(sharedFlags[set])}`;

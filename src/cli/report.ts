@@ -40,7 +40,8 @@ export function report(io: Io, error: unknown): number {
     const { title, code, detail, errors, advice } = error.problem;
     head(`${title} (${code})`);
     const lines = errors.map(({ field, message }) => {
-      const place = field === '' ? '' : (error.place?.(field) ?? field);
+      // Parameters of a query come from flags of the same name.
+      const place = field.startsWith('?') ? `--${field.slice(1)}` : (error.place?.(field) ?? field);
       return place === '' ? message : `${place}: ${message}`;
     });
     if (detail && !errors.some(({ message }) => message === detail)) say(`  ${safe(detail)}`);

@@ -113,23 +113,23 @@ async function candidatesFor(line: string, place: Place): Promise<[string[], str
   return [values, last];
 }
 
-/** Runs one line; false when it asks to leave. */
-async function runLine(line: string, place: Place, signal: AbortSignal): Promise<boolean> {
+/** Runs one line and returns its exit status; undefined when it asks to leave. */
+async function runLine(line: string, place: Place, signal: AbortSignal): Promise<number | undefined> {
   const io = place.io(signal);
   const { words: argv, quote } = splitLine(line);
   try {
     if (quote) throw new UsageError(`The quote ${quote} is not closed`);
     if (argv[0] === 'keyway') argv.shift();
     const [first, second] = argv;
-    if (first === undefined || first.startsWith('#')) return true;
-    if (first === 'exit' || first === 'quit') return false;
+    if (first === undefined || first.startsWith('#')) return 0;
+    if (first === 'exit' || first === 'quit') return undefined;
     if (first === 'use') place.use(second);
     else if (first === 'shell') throw new UsageError('This is the shell');
-    else await runCli(argv, io);
+    else return await runCli(argv, io);
+    return 0;
   } catch (error) {
-    report(io, error);
+    return report(io, error);
   }
-  return true;
 }
 
 export const shell: Handler = async ({ io, args, session }) => {
@@ -140,6 +140,8 @@ export const shell: Handler = async ({ io, args, session }) => {
   const terminal = own.stdin.isTTY === true && own.stdout.isTTY === true;
   const file = historyFile(own);
   let running: AbortController | undefined;
+  let status = 0;
+  let left = false;
   const readline: Interface = createInterface({
     input: own.stdin,
     output: terminal ? (own.stdout as NodeJS.WriteStream) : undefined,
@@ -172,11 +174,17 @@ export const shell: Handler = async ({ io, args, session }) => {
   for await (const line of readline) {
     if (terminal && line.trim() !== '') await remember(file, line);
     running = new AbortController();
-    const more = await runLine(line, place, running.signal);
+    const done = await runLine(line, place, running.signal);
     running = undefined;
-    if (!more) break;
+    if (done === undefined) {
+      left = true;
+      break;
+    }
+    status = done;
     prompt();
   }
   readline.close();
-  return 0;
+  if (terminal && !left) own.stdout.write('\n');
+  // Of a script, the status of its last command, as a shell has it.
+  return terminal ? 0 : status;
 };

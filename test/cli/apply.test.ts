@@ -138,7 +138,7 @@ test('a refusal names file, line and document', async () => {
     `  ${path}:14:13 (document 2): priority: must be integer`,
     `  ${path}:8:13 (document 1): cidr: has host bits`,
     `  ${path}:3:5 (document 1): has changed`,
-    '  /prune: no such label',
+    '  --prune: no such label',
   ]);
 });
 

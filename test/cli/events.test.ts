@@ -1,4 +1,7 @@
 /** The event stream: followed, taken up again, refused. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Problem } from '../../src/problems.ts';
@@ -20,7 +23,12 @@ beforeEach(async () => {
   streams = [];
   refuse = undefined;
   sockets = new WebSocketServer({ noServer: true });
-  double.server.on('upgrade', (request, socket, head) => {
+  offerEvents(double);
+});
+
+/** Gives the double its event stream. */
+function offerEvents(to: Double): void {
+  to.server.on('upgrade', (request, socket, head) => {
     if (refuse) {
       const body = JSON.stringify(refuse);
       socket.end(
@@ -33,7 +41,8 @@ beforeEach(async () => {
       streams.push({ since: query.since ?? null, query, socket: stream, authorization: request.headers.authorization });
     });
   });
-});
+}
+
 afterEach(async () => {
   for (const { socket } of streams) socket.terminate();
   await double.stop();
@@ -228,4 +237,30 @@ test('refused and unreachable at the start', async () => {
     stderr: expect.stringContaining('No controller at'),
   });
   double = await Double.start();
+});
+
+test('over a Unix socket', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'keyway-cli-'));
+  const path = join(folder, 'api.sock');
+  const local = await Double.start(path);
+  try {
+    offerEvents(local);
+    const controller = new AbortController();
+    let output = '';
+    const events = cli(['events', '--url', `unix:${path}`], {
+      signal: controller.signal,
+      onOutput: (text) => {
+        output = text;
+      },
+    });
+    await until(() => streams.length === 1);
+    change(1, 'created', 'tenants/acme');
+    await until(() => output.includes('tenant acme'));
+    controller.abort();
+    expect(await events).toMatchObject({ status: 0, stderr: '' });
+  } finally {
+    for (const { socket } of streams) socket.terminate();
+    await local.stop();
+    await rm(folder, { recursive: true });
+  }
 });

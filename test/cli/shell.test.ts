@@ -32,7 +32,7 @@ test('commands one after another, with a place to stand in', async () => {
   ]);
   expect(stdout).toBe('acme\nacme/shop/web1\nacme/shop/web1\nacme/shop\n');
   expect(stderr).toContain('Error: Which tenant and network?');
-  expect(status).toBe(0);
+  expect(status).toBe(2);
 });
 
 test('what goes wrong in one line leaves the next one alone', async () => {
@@ -51,6 +51,11 @@ test('what goes wrong in one line leaves the next one alone', async () => {
   expect(stderr).toContain('This is the shell');
   expect(stdout).toBe('acme\n');
   expect(status).toBe(0);
+});
+
+test('a script ends with the status of its last command', async () => {
+  expect(await shell(['tenant list -o name', 'tenant get nobody'])).toMatchObject({ status: 3 });
+  expect(await shell(['nonsense', 'exit'])).toMatchObject({ status: 2 });
 });
 
 test('lines are taken apart as a shell does', () => {

@@ -54,7 +54,10 @@ async function locate(error: Refused, entries: readonly Entry[]): Promise<void> 
     const member = inside.replace(/^\/spec(?=\/)/, '').slice(1);
     places.set(field, `${await entry.place(inside)}${member ? `: ${member}` : ''}`);
   }
-  error.place = (pointer) => places.get(pointer) ?? pointer;
+  error.place = (pointer) => {
+    const flag = /^\/(prune|wait|timeout)(?=\/|$)/.exec(pointer)?.[1];
+    return places.get(pointer) ?? (flag ? `--${flag}` : pointer);
+  };
 }
 
 async function send(run: Run, entries: readonly Entry[], options: ApplyOptions, limit?: number): Promise<Plan> {

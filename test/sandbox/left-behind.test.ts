@@ -28,8 +28,13 @@ function processesOf(directory: string, pidNamespace: string): string[] {
 
 type Report = { directory: string; inner: number; uid: number; ping: boolean };
 
-async function runAndKill(command: string, args: string[], env: NodeJS.ProcessEnv): Promise<Report> {
-  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+/** @param user options of setpriv(1) */
+async function runAndKill(user: string[], env: NodeJS.ProcessEnv): Promise<Report> {
+  // Should this test fail before it kills, the program goes with the test process.
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...user, '--', process.execPath, program], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const report = await new Promise<Report>((resolve, reject) => {
     let text = '';
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
@@ -50,16 +55,17 @@ async function runAndKill(command: string, args: string[], env: NodeJS.ProcessEn
 
 test('kill -9 of the outer process leaves no process, namespace or file', async (context) => {
   await (await openLabOrSkip(context))[Symbol.asyncDispose]();
-  const report = await runAndKill(process.execPath, [program], process.env);
+  const report = await runAndKill([], process.env);
   expect(report.ping).toBe(true);
 });
 
 test('an ordinary user has the same lab in a user namespace', async (context) => {
   const openVswitch = await openVswitchOrSkip(context);
   if (process.getuid?.() !== 0) return context.skip('the other tests run as an ordinary user already');
-  const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', '--'];
+  const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups'];
   const readable = await attempt('setpriv', [
     ...nobody,
+    '--',
     'sh',
     '-c',
     `test -r "$1" && test -x "$2"`,
@@ -76,6 +82,6 @@ test('an ordinary user has the same lab in a user namespace', async (context) =>
   }
   await attempt('chown', ['-R', '65534:65534', home.path]);
   const env = { ...process.env, HOME: home.path, XDG_CACHE_HOME: home.path };
-  const report = await runAndKill('setpriv', [...nobody, process.execPath, program], env);
+  const report = await runAndKill(nobody, env);
   expect(report).toMatchObject({ uid: 65534, ping: true });
 });

@@ -13,7 +13,9 @@ type Program = { child: ChildProcess; output(): string; ended: Promise<number | 
 
 async function startSandbox(context: Pick<TestContext, 'skip'>, ...args: string[]): Promise<Program> {
   await (await openLabOrSkip(context))[Symbol.asyncDispose]();
-  const child = spawn(process.execPath, [keyway, 'sandbox', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  // However the test ends, the program does not outlive the test process.
+  const command = ['--pdeathsig', 'KILL', '--', process.execPath, keyway, 'sandbox', ...args];
+  const child = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {

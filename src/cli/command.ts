@@ -130,7 +130,7 @@ const timeout: Flag[] = [
     name: 'timeout',
     type: 'value',
     placeholder: 'TIME',
-    description: 'How long to wait for the answer: 500ms, 10s, 2m (30s unless told)',
+    description: 'How long to wait for the answer: 500ms, 10s, 2m (30s unless told; for switches, 5m at most)',
   },
 ];
 

@@ -13,7 +13,9 @@ const commandAdvice = new Map<string, string>([
     'auth.invalid',
     'It may have expired or been revoked, or belong to another controller; an admin makes a new one: keyway token create NAME --role ROLE',
   ],
-  ['resource.not-found', 'See what there is with the list command, or look for it: keyway where NAME'],
+  ['resource.not-found', 'The list command of its kind shows the names there are'],
+  ['request.invalid', 'Mend what is named above; --help shows what each flag takes'],
+  ['reference.dangling', 'Create what it refers to first, or all of it together: keyway apply -f FILE'],
   ['wait.timeout', 'The write stands. See what is outstanding: keyway status; wait longer with --timeout'],
 ]);
 

@@ -198,7 +198,7 @@ test('refusals name flags', async () => {
     '  --port: not a port',
     '  --label: too long',
     '  /elsewhere: unknown',
-    'Next: Mend the fields named in errors; the schema is at /openapi.json.',
+    'Next: Mend what is named above; --help shows what each flag takes',
     '',
   ]);
 });

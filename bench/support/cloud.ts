@@ -51,7 +51,7 @@ export async function openBenchCloud(shape: CloudShape, spare: number): Promise<
     openflowListen: { host: '127.0.0.1', port: 0 },
     trustedNetworks: [],
     tunnelLocalIp: false,
-    logLevel: 'warn',
+    logLevel: 'error',
   });
   const token = readFileSync(controller.adminTokenFile, 'utf8').trim();
   const url = controller.apiUrls[0]!;
@@ -125,8 +125,8 @@ export async function openBenchCloud(shape: CloudShape, spare: number): Promise<
     spares,
     request,
     async [Symbol.asyncDispose]() {
-      await Promise.all(switches.map((s) => s[Symbol.asyncDispose]()));
       await controller.stop();
+      await Promise.all(switches.map((s) => s[Symbol.asyncDispose]()));
       await files[Symbol.asyncDispose]();
     },
   };

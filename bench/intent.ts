@@ -63,15 +63,21 @@ async function throughput(intent: Intent, store: Store): Promise<void> {
   for (const lanes of [1, 16]) {
     const ours: number[] = [];
     const alone: number[] = [];
+    const cost = { ours: [] as number[], alone: [] as number[] };
     for (let round = 0; round <= rounds; round++) {
-      const [one, other] = [await rate(lanes, transactions, bare), await rate(lanes, transactions, replace)];
+      let [one, other] = [0, 0];
+      const aloneCost = await cpu(async () => (one = await rate(lanes, transactions, bare)));
+      const ourCost = await cpu(async () => (other = await rate(lanes, transactions, replace)));
       if (round === 0) continue;
       alone.push(one);
       ours.push(other);
+      cost.alone.push((aloneCost * 1000) / transactions);
+      cost.ours.push((ourCost * 1000) / transactions);
     }
     const ratio = (median(ours) / median(alone)).toFixed(2);
     console.log(
-      `${lanes} at a time: ${median(ours).toFixed(0)} port puts/s, bare commits ${median(alone).toFixed(0)}/s, ratio ${ratio}`,
+      `${lanes} at a time: ${median(ours).toFixed(0)} port puts/s, bare commits ${median(alone).toFixed(0)}/s, ratio ${ratio}; ` +
+        `processor time of one ${median(cost.ours).toFixed(0)} µs, bare ${median(cost.alone).toFixed(0)} µs`,
     );
   }
 }
@@ -107,8 +113,10 @@ console.log(`${ports} ports created in ${((performance.now() - begin) / 1000).to
 await throughput(intent, store);
 await burst(intent);
 const opening = performance.now();
-await Intent.open(store);
-console.log(`opened again in ${(performance.now() - opening).toFixed(0)} ms`);
+const openingCost = await cpu(() => Intent.open(store));
+console.log(
+  `opened again in ${(performance.now() - opening).toFixed(0)} ms, ${openingCost.toFixed(0)} ms of processor time`,
+);
 const paging = performance.now();
 for (let i = 0; i < 1_000; i++) intent.page('port', networkOf(somewhere()), { limit: 100, after: 'p5' });
 console.log(`a page of 100: ${((performance.now() - paging) * 1).toFixed(1)} µs`);

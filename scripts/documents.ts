@@ -2,6 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { problemsDocument } from '../src/api/problems-doc.ts';
+import { problemsDocument } from '../src/api/problems-doc.ts';
+import { cliPage } from '../src/cli/page.ts';
 import { pipelineDocument } from '../src/pipeline/document.ts';
 import { picture, readHouse, root } from './house.ts';
 

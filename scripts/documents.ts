@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { problemsDocument } from '../src/api/problems-doc.ts';
-import { problemsDocument } from '../src/api/problems-doc.ts';
 import { cliPage } from '../src/cli/page.ts';
 import { pipelineDocument } from '../src/pipeline/document.ts';
 import { picture, readHouse, root } from './house.ts';
@@ -25,6 +24,7 @@ export async function generatedDocuments(): Promise<GeneratedDocument[]> {
   return [
     { path: 'docs/pipeline.md', text: pipelineDocument() },
     { path: 'docs/problems.md', text: problemsDocument() },
+    { path: 'docs/cli.md', text: cliPage() },
     await architecture(),
   ];
 }

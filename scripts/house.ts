@@ -27,6 +27,7 @@ export const directions: Record<string, readonly string[]> = {
   cli: ['intent', 'problems'],
   'plugins/openvswitch': ['pipeline', 'drivers', 'problems'],
   'token-care': ['auth', 'intent'],
+  'southbound-metrics': ['reconcile', 'plugins/openvswitch'],
   core: ['engine', 'reconcile', 'intent', 'drivers', 'store'],
   controller: ['*', 'plugins/openvswitch'],
   sandbox: ['*', 'plugins/openvswitch'],

@@ -10,6 +10,7 @@ import { Tokens } from './auth/tokens.ts';
 import type { Config, ListenAddress } from './config.ts';
 import { type Core, startCore } from './core.ts';
 import { tableName } from './pipeline/tables.ts';
+import { southboundMetrics } from './southbound-metrics.ts';
 import { openLevelStore } from './store/level.ts';
 import { careForTokens } from './token-care.ts';
 
@@ -60,7 +61,7 @@ export async function runController(config: Config, extras: ControllerExtras = {
           process.exit(70);
         }),
     });
-    core = await startCore({ store, plugin, log });
+    core = await startCore({ store, plugin, log, pluginMetrics: (nameOf) => southboundMetrics(plugin, nameOf) });
     const tokens = await Tokens.load(store);
     const audit = await Audit.load(store, {
       onError: (err) => log.warn({ err }, 'old audit records could not be removed'),

@@ -8,7 +8,7 @@ import { unprovidedServices } from './engine/services.ts';
 import { StatusBoard } from './engine/status.ts';
 import { switchEvents } from './engine/switch-events.ts';
 import { Intent } from './intent/intent.ts';
-import type { Fabric } from './reconcile/contract.ts';
+import type { Fabric, Metric } from './reconcile/contract.ts';
 import { Progress } from './reconcile/progress.ts';
 import type { Store } from './store/store.ts';
 
@@ -31,7 +31,13 @@ export type CoreOptions = {
 };
 
 /** Loads intent, compiles it once, and only then lets switches in. */
-export async function startCore({ store, plugin, log, providers = new Set() }: CoreOptions): Promise<Core> {
+export async function startCore({
+  store,
+  plugin,
+  log,
+  providers = new Set(),
+  pluginMetrics = () => Promise.resolve([]),
+}: CoreOptions): Promise<Core> {
   const progress = new Progress();
   const intent = await Intent.open(store, {
     releasable: (freedAt) => progress.passed(freedAt),
@@ -55,7 +61,10 @@ export async function startCore({ store, plugin, log, providers = new Set() }: C
     engine,
     progress,
     plugin,
-    metrics: () => engineMetrics(engine, progress, status, counters),
+    metrics: async () => [
+      ...engineMetrics(engine, progress, status, counters),
+      ...(await pluginMetrics((h) => engine.fleet.name(h))),
+    ],
     ready: () =>
       ready ? { ready, reason: 'intent is loaded and switches may connect' } : { ready, reason: 'stopping' },
   });

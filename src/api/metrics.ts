@@ -35,13 +35,13 @@ export class Metrics {
   }
 
   async text(): Promise<string> {
-    return await Registry.merge([this.#own, fabricRegistry(this.#fabric)]).metrics();
+    return await Registry.merge([this.#own, await fabricRegistry(this.#fabric)]).metrics();
   }
 }
 
-function fabricRegistry(fabric: Fabric): Registry {
+async function fabricRegistry(fabric: Fabric): Promise<Registry> {
   const registry = new Registry();
-  for (const { name, help, type, values } of fabric.metrics()) {
+  for (const { name, help, type, values } of await fabric.metrics()) {
     const labelNames = [...new Set(values.flatMap(({ labels = {} }) => Object.keys(labels)))];
     const options = { name, help, labelNames, registers: [registry] };
     if (type === 'counter') {

@@ -95,7 +95,7 @@ export interface Fabric {
     result(): { hypervisor: string; added: number; changed: number; removed: number }[];
   };
   /** Metrics in addition to the process's own: name -> value, labels. */
-  metrics(): Metric[];
+  metrics(): Metric[] | Promise<Metric[]>;
   /** Ready once intent is loaded and the southbound listens. */
   ready(): { ready: boolean; reason: string };
 }

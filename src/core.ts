@@ -28,6 +28,8 @@ export type CoreOptions = {
   plugin: SwitchPlugin;
   log: Logger /** Names of the drivers there are. */;
   providers?: ReadonlySet<string>;
+  /** Further figures for /metrics, of the plugin. */
+  pluginMetrics?(nameOf: (hypervisor: number) => string): Promise<Metric[]>;
 };
 
 /** Loads intent, compiles it once, and only then lets switches in. */

@@ -26,7 +26,8 @@ export type Core = {
 export type CoreOptions = {
   store: Store;
   plugin: SwitchPlugin;
-  log: Logger /** Names of the drivers there are. */;
+  log: Logger;
+  /** Names of the drivers there are. */
   providers?: ReadonlySet<string>;
   /** Further figures for /metrics, of the plugin. */
   pluginMetrics?(nameOf: (hypervisor: number) => string): Promise<Metric[]>;

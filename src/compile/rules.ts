@@ -7,7 +7,13 @@
 import type { Path, Resource, View } from '../intent/model.ts';
 import type { RuleEnd } from '../intent/resources/rule.ts';
 import type { Flow } from '../pipeline/flow.ts';
-import { accessRule, type Masked, type RuleAlternative, type Service } from '../pipeline/stages/access-rules.ts';
+import {
+  accessRule,
+  accessRuleInReverse,
+  type Masked,
+  type RuleAlternative,
+  type Service,
+} from '../pipeline/stages/access-rules.ts';
 import { host, prefix } from './addresses.ts';
 import { maskedPorts } from './port-ranges.ts';
 import type { CompileState, Unit } from './state.ts';
@@ -33,7 +39,15 @@ export function rulesUnit(state: CompileState, network: Path, priority: number, 
       const key = alternativeKey(alternative);
       if (claimed.has(key)) continue;
       claimed.add(key);
-      flows.push(accessRule(alternative, 'egress'), accessRule(alternative, 'ingress'));
+      for (const side of ['egress', 'ingress'] as const) {
+        flows.push(accessRule(alternative, side));
+        const reverse = accessRuleInReverse(alternative, side);
+        if (reverse === undefined) continue;
+        // `any` and `tcp` without ports say the same of TCP.
+        const reverseKey = `${side} ${alternativeKey({ ...alternative, service: tcpOf(alternative.service) })}`;
+        if (!claimed.has(reverseKey)) flows.push(reverse);
+        claimed.add(reverseKey);
+      }
     }
   }
   return flows.length === 0 ? [] : [{ key: `rules/${owner.number}/${priority}/${action}`, on, flows }];
@@ -49,6 +63,8 @@ function alternativeKey(a: RuleAlternative): string {
         : `${s.ports?.value ?? 0}.${s.ports?.mask ?? 0}`;
   return `${a.source.value}/${a.source.mask}>${a.destination.value}/${a.destination.mask}:${s.protocol}:${service}`;
 }
+
+const tcpOf = (service: Service): Service => (service.protocol === 'any' ? { protocol: 'tcp' } : service);
 
 function* alternatives(view: View, rule: RuleResource, network: number): Iterable<RuleAlternative> {
   const sources = addresses(view, rule.parent, rule.spec.from);

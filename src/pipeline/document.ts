@@ -1,6 +1,6 @@
 /** Makes docs/pipeline.md from the declarations, so that the page can't disagree with the flows. */
 import { generation } from './cookie.ts';
-import { type Register, registers, ruleLabel } from './registers.ts';
+import { type Register, registers, reversedMark, ruleLabel } from './registers.ts';
 import { tables } from './tables.ts';
 
 function bits(r: Register): string {
@@ -27,7 +27,8 @@ export function pipelineDocument(): string {
     lines.push('');
   }
   lines.push('## Registers', '', '| name | bits | what |', '| --- | --- | --- |');
-  for (const r of [...Object.values(registers), ruleLabel]) lines.push(`| ${r.name} | \`${bits(r)}\` | ${r.purpose} |`);
+  for (const r of [...Object.values(registers), ruleLabel, reversedMark])
+    lines.push(`| ${r.name} | \`${bits(r)}\` | ${r.purpose} |`);
   lines.push(
     '',
     '## Cookie',

@@ -12,6 +12,13 @@ function register(name: string, field: FieldName, offset: number, bits: number, 
 
 export const registers = {
   key: register('key', 'metadata', 0, 32, "The tenant's key, the same as on the wire"),
+  reversed: register(
+    'reversed',
+    'reg0',
+    0,
+    1,
+    'The connection is committed from a segment of its reply direction, see Midstream',
+  ),
   outPort: register('outPort', 'reg2', 0, 32, 'OpenFlow port the frame leaves by, on this switch'),
   rule: register(
     'rule',
@@ -46,6 +53,15 @@ export const ruleLabel: Register = register(
   0,
   32,
   'Id of the access rule that allowed the connection',
+);
+
+/** The part of ct_mark that says so for the connection. */
+export const reversedMark: Register = register(
+  'reversedMark',
+  'ct_mark',
+  0,
+  1,
+  'The connection was committed from a segment of its reply direction',
 );
 
 const whole = (r: Register, width: number) => r.offset === 0 && r.bits === width;

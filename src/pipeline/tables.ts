@@ -92,11 +92,23 @@ const declared = {
     name: 'EgressState',
     purpose:
       'Replies of live connections pass; invalid packets do not; what a connection sends forward is judged again',
-    next: ['EgressRules', 'Lookup'],
+    next: ['EgressMidstream', 'EgressRules', 'Lookup'],
     priorities: [
       one(400, 'invalid'),
       one(300, 'replies and related ICMP errors'),
+      one(210, 'TCP in midstream: new without SYN, or committed so'),
       one(200, 'new, or established in its original direction'),
+    ],
+  },
+  EgressMidstream: {
+    id: 23,
+    name: 'EgressMidstream',
+    purpose:
+      'TCP segments of connections this switch has no state of (it was restarted, or the VM came from elsewhere): they pass where a rule allows the connection they reply to. What no rule allows in reverse is judged like any packet',
+    next: ['EgressRules', 'EgressCommit'],
+    priorities: [
+      { ...ruleBand, what: 'access rules in reverse: 65000 - 2 × priority, + 1 for deny' },
+      one(1, 'judged like any packet'),
     ],
   },
   EgressRules: {
@@ -131,11 +143,23 @@ const declared = {
     id: 62,
     name: 'IngressState',
     purpose: 'As EgressState, for the receiver',
-    next: ['IngressRules', 'LocalOutput'],
+    next: ['IngressMidstream', 'IngressRules', 'LocalOutput'],
     priorities: [
       one(400, 'invalid'),
       one(300, 'replies and related ICMP errors'),
+      one(210, 'TCP in midstream: new without SYN, or committed so'),
       one(200, 'new, or established in its original direction'),
+    ],
+  },
+  IngressMidstream: {
+    id: 63,
+    name: 'IngressMidstream',
+    purpose:
+      'TCP segments of connections this switch has no state of (it was restarted, or the VM came from elsewhere): they pass where a rule allows the connection they reply to. What no rule allows in reverse is judged like any packet',
+    next: ['IngressRules', 'IngressCommit'],
+    priorities: [
+      { ...ruleBand, what: 'access rules in reverse: 65000 - 2 × priority, + 1 for deny' },
+      one(1, 'judged like any packet'),
     ],
   },
   IngressRules: {

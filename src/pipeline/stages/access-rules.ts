@@ -1,4 +1,4 @@
-/** Tables EgressRules and IngressRules: one alternative of one access rule. */
+/** Tables EgressRules and IngressRules, EgressMidstream and IngressMidstream: one alternative of one access rule. */
 import { cookie } from '../cookie.ts';
 import type { Flow, Match } from '../flow.ts';
 import { load, matching, registers } from '../registers.ts';
@@ -70,4 +70,39 @@ export function accessRule(a: RuleAlternative, side: 'egress' | 'ingress'): Flow
   return a.action === 'deny'
     ? { ...common, actions: [] }
     : { ...common, actions: [load(registers.rule, a.id)], goto: commit.id };
+}
+
+/**
+ * The alternative in reverse, for TCP segments that reply on a connection the switch has no state of; undefined where
+ * it says nothing of TCP. What it denies is judged like any packet. The rule's id goes with the connection as ever.
+ */
+export function accessRuleInReverse(a: RuleAlternative, side: 'egress' | 'ingress'): Flow | undefined {
+  const { service } = a;
+  if (service.protocol !== 'tcp' && service.protocol !== 'any') return undefined;
+  const [midstream, rules, commit] =
+    side === 'egress'
+      ? [tables.EgressMidstream, tables.EgressRules, tables.EgressCommit]
+      : [tables.IngressMidstream, tables.IngressRules, tables.IngressCommit];
+  const ports =
+    service.protocol === 'tcp' && service.ports !== undefined && service.ports.mask !== 0 ? service.ports : undefined;
+  const match = matching(
+    {
+      eth_type: ethType.ipv4,
+      ip_proto: ipProtocol.tcp,
+      ...address('ipv4_src', a.destination),
+      ...address('ipv4_dst', a.source),
+      ...(ports === undefined ? {} : { tcp_src: ports.mask === 0xffff ? ports.value : ports }),
+    },
+    registers.network,
+    a.network,
+  );
+  const common = {
+    table: midstream.id,
+    priority: rulePriority(a.priority, a.action),
+    cookie: cookie(midstream.id, a.number),
+    match,
+  };
+  return a.action === 'deny'
+    ? { ...common, actions: [], goto: rules.id }
+    : { ...common, actions: [load(registers.rule, a.id), load(registers.reversed, 1)], goto: commit.id };
 }

@@ -5,9 +5,9 @@
  */
 import { cookie } from '../cookie.ts';
 import { ctState, type Flow, type Match } from '../flow.ts';
-import { registers, ruleLabel, subfield } from '../registers.ts';
+import { matching, registers, reversedMark, ruleLabel, subfield } from '../registers.ts';
 import { type Table, tables } from '../tables.ts';
-import { ethType } from './ports.ts';
+import { ethType, ipProtocol } from './ports.ts';
 
 const { new: isNew, est, rel, rpl, inv, trk } = ctState;
 
@@ -16,12 +16,13 @@ export function state(set: number, clear: number): Match {
   return { ct_state: { value: set, mask: set | clear } };
 }
 
-type Side = { conntrack: Table; state: Table; rules: Table; commit: Table; onward: Table };
+type Side = { conntrack: Table; state: Table; midstream: Table; rules: Table; commit: Table; onward: Table };
 
 const sides: Side[] = [
   {
     conntrack: tables.EgressConntrack,
     state: tables.EgressState,
+    midstream: tables.EgressMidstream,
     rules: tables.EgressRules,
     commit: tables.EgressCommit,
     onward: tables.Lookup,
@@ -29,14 +30,20 @@ const sides: Side[] = [
   {
     conntrack: tables.IngressConntrack,
     state: tables.IngressState,
+    midstream: tables.IngressMidstream,
     rules: tables.IngressRules,
     commit: tables.IngressCommit,
     onward: tables.LocalOutput,
   },
 ];
 
+const tcp: Match = { eth_type: ethType.ipv4, ip_proto: ipProtocol.tcp };
+
+/** RFC 9293 flags: every segment after the first has ACK, and none of them SYN but the answer to it. */
+const ackWithoutSyn = { value: 0x010, mask: 0x012 };
+
 export function trackConnections(): Flow[] {
-  return sides.flatMap(({ conntrack, state: judged, rules, commit, onward }): Flow[] => {
+  return sides.flatMap(({ conntrack, state: judged, midstream, rules, commit, onward }): Flow[] => {
     const flow = (table: Table, priority: number, match: Match, actions: Flow['actions'], goto?: Table): Flow => ({
       table: table.id,
       priority,
@@ -51,6 +58,9 @@ export function trackConnections(): Flow[] {
       flow(judged, 400, state(trk | inv, 0), []),
       flow(judged, 300, state(trk | est | rpl, isNew | inv), [], onward),
       flow(judged, 300, state(trk | rel, isNew | est | inv), [], onward),
+      flow(judged, 210, { ...tcp, ...state(trk | isNew, inv | rel), tcp_flags: ackWithoutSyn }, [], midstream),
+      flow(judged, 210, { ...tcp, ...matching(state(trk | est, isNew | rpl | inv), reversedMark, 1) }, [], midstream),
+      flow(midstream, 1, tcp, [], rules),
       flow(judged, 200, state(trk | isNew, inv | rel), [], rules),
       flow(judged, 200, state(trk | est, isNew | rpl | inv), [], rules),
       flow(
@@ -62,7 +72,10 @@ export function trackConnections(): Flow[] {
             type: 'ct',
             commit: true,
             zone,
-            exec: [{ type: 'move', source: subfield(registers.rule), target: subfield(ruleLabel) }],
+            exec: [
+              { type: 'move', source: subfield(registers.rule), target: subfield(ruleLabel) },
+              { type: 'move', source: subfield(registers.reversed), target: subfield(reversedMark) },
+            ],
           },
         ],
         onward,

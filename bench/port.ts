@@ -3,72 +3,65 @@
  * real vswitchds with VIFs plugged before. The floor of the same run: bundles of as many flows, sent by hand-made
  * sessions to as many switches, two barriers each, no controller.
  *
- * node bench/port.ts [hypervisors=20] [networks=50] [spread=20]
+ * node bench/port.ts [hypervisors=20] [networks=50] [spread=hypervisors]
  */
-import { frame, openBenchCloud, type Place, portSpec } from './support/cloud.ts';
-import { milliseconds, quantile } from './support/figures.ts';
+import { openBenchCloud } from './support/cloud.ts';
+import { openVswitchVersion } from './support/farm.ts';
+import { machine, megabytes, milliseconds, numbers, quantile, timed } from './support/figures.ts';
 import { measureFloor } from './support/floor.ts';
+import { type CloudShape, describeShape, frame, type Place, portResource, ruleSpec } from './support/shape.ts';
+import { judgeSample, Tracer } from './support/trace.ts';
+import { memoryOf } from './support/usage.ts';
 
-const [hypervisors = 20, networks = 50, spread = 20] = process.argv.slice(2).map(Number);
-const shape = { hypervisors, networks, ports: 10, rules: 10, spread: Math.min(spread, hypervisors) };
+const [hypervisors = 20, networks = 50, spread = hypervisors] = numbers(20, 50);
+const shape: CloudShape = { hypervisors, networks, ports: 10, rules: 10, spread: Math.min(spread, hypervisors) };
+const samples = 200;
 
-await using cloud = await openBenchCloud(shape, 4);
-const { request, places, spares } = cloud;
-console.log(
-  `${hypervisors} hypervisors, ${networks} networks of 2 tiers x ${shape.ports} ports over ${shape.spread} hypervisors, ${shape.rules} rules per tier`,
-);
+console.log(`${machine()}, Open vSwitch ${await openVswitchVersion()}\n${describeShape(shape)}`);
+await using cloud = await openBenchCloud(shape, Math.ceil(samples / networks));
+const { places, spares, controller, farm } = cloud;
+const { api } = controller;
 
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
-}
+const programmed = { wait: 'programmed', timeout: '120s' };
+const put = (p: Place, query = '') => api.request('PUT', `${p.path}${query}`, portResource(p).spec);
 
-await request('POST', 'apply', { resources: frame(shape), wait: 'programmed', timeout: '60s' });
-const ordered = places.map((p) => ({ path: p.path, spec: portSpec(p) }));
-const all = await timed(() => request('POST', 'apply', { resources: ordered, wait: 'programmed', timeout: '60s' }));
+await api.request('POST', 'apply', { resources: frame(shape), ...programmed });
+const all = await timed(() => api.request('POST', 'apply', { resources: places.map(portResource), ...programmed }));
 console.log(`${places.length} ports through one /v1/apply: ${(all / 1000).toFixed(2)} s`);
 
-const add = (p: Place) => timed(() => request('PUT', `${p.path}?wait=programmed&timeout=30s`, portSpec(p)));
 const one: number[] = [];
-for (const p of spares) one.push(await add(p));
+for (const p of spares) one.push(await timed(() => put(p, '?wait=programmed&timeout=30s')));
 console.log(`one port: ${milliseconds(one)}`);
 
 const rules: number[] = [];
-for (let i = 0; i < 200; i++) {
-  const network = `tenants/t${i % networks}/networks/n`;
-  const spec = {
-    action: 'allow',
-    priority: 100,
-    from: { tier: 'web' },
-    to: { tier: 'web' },
-    protocol: 'tcp',
-    ports: [String(3000 + i)],
-  };
-  rules.push(await timed(() => request('PUT', `${network}/rules/web0?wait=programmed&timeout=30s`, spec)));
+for (let i = 0; i < samples; i++) {
+  const path = `tenants/t${i % networks}/networks/n/rules/web0?wait=programmed&timeout=30s`;
+  const tcpPort = i + networks < samples ? 3000 + i : 1000;
+  rules.push(await timed(() => api.request('PUT', path, ruleSpec('web', 0, tcpPort))));
 }
 console.log(`one rule: ${milliseconds(rules)}`);
 
-// The same flows a port brings: about 9 where it is, 3 wherever else its network is.
-const floor = await measureFloor(cloud.switches.slice(0, shape.spread), { first: 9, others: 3, rounds: 200 });
-console.log(`floor, the same bundles without a controller: ${milliseconds(floor)}`);
-console.log(
-  `ratio one port / floor: p50 ${(quantile(one, 0.5) / quantile(floor, 0.5)).toFixed(2)}, p95 ${(quantile(one, 0.95) / quantile(floor, 0.95)).toFixed(2)}`,
-);
+const tracer = new Tracer({ switches: farm.switches, tunnel: 'gre', carried: ['tun_id'] });
+const judged = await judgeSample(tracer, [...places, ...spares], 10);
+console.log(`${judged} pairs traced at both ends: what is allowed arrives, what is not does not`);
 
-for (const p of [...places, ...spares]) await request('DELETE', p.path);
-const put = await timed(async () => {
+// The same flows a port brings: about 9 where it is, 3 wherever else its network is.
+const floor = await measureFloor(farm.switches.slice(0, shape.spread), { first: 9, others: 3, rounds: samples });
+console.log(`floor, the same bundles without a controller: ${milliseconds(floor)}`);
+const ratio = (q: number): string => (quantile(one, q) / quantile(floor, q)).toFixed(2);
+console.log(`one port against the floor: p50 ${ratio(0.5)} times, p95 ${ratio(0.95)} times`);
+
+for (const p of [...places, ...spares]) await api.request('DELETE', p.path);
+const puts = await timed(async () => {
   const queue = [...places];
   await Promise.all(
     Array.from({ length: 16 }, async () => {
-      for (let p = queue.shift(); p !== undefined; p = queue.shift()) await request('PUT', p.path, portSpec(p));
+      for (let p = queue.shift(); p !== undefined; p = queue.shift()) await put(p, '?wait=programmed&timeout=60s');
     }),
   );
-  const last = places.at(-1)!;
-  await request('PUT', `${last.path}?wait=programmed&timeout=60s`, { ...portSpec(last), description: 'last' });
 });
-console.log(`${places.length} PUTs over 16 connections: ${(put / 1000).toFixed(2)} s`);
-const flows = (await cloud.switches[0]!.ofctl('dump-flows')).split('\n').length - 1;
+console.log(`${places.length} PUTs over 16 connections, each answered when programmed: ${(puts / 1000).toFixed(2)} s`);
+const { rss, peak } = memoryOf(controller.pid());
 console.log(
-  `flows on a hypervisor: ${flows}; memory of this process, controller and benchmark: ${Math.round(process.memoryUsage.rss() / 1e6)} MB`,
+  `flows on a hypervisor: ${(await farm.flowCounts())[0]}; memory of the controller: ${megabytes(rss)}, at its peak ${megabytes(peak)}`,
 );

@@ -10,7 +10,7 @@ import type { Binding, DumpedFlow, Fabric } from '../reconcile/contract.ts';
 import type { Progress } from '../reconcile/progress.ts';
 import type { Engine } from './engine.ts';
 import { startPreview } from './preview.ts';
-import { inWords, purposeOf } from './purpose.ts';
+import { purposeOf } from './purpose.ts';
 import { findPorts } from './where.ts';
 
 export type FabricOptions = {
@@ -86,7 +86,8 @@ export function createFabric({ view, engine, progress, plugin, metrics, ready }:
       const found = await locate(text);
       const purpose = purposeOf(view, found.cookie);
       const table = tableById(found.flow?.table ?? -1);
-      const lines = [`${purpose.stage}: ${purpose.text}.`];
+      const revision = purpose.path === undefined ? undefined : view.get(purpose.path)?.revision;
+      const lines = [`${purpose.text}${revision === undefined ? '' : ` (revision ${revision})`}.`];
       if (table !== undefined) lines.push(`Table ${table.id} ${table.name}: ${table.purpose}.`);
       if (purpose.path !== undefined) lines.push(...about(view, purpose.path));
       return {
@@ -143,7 +144,7 @@ function matchKey(plugin: SwitchPlugin, flow: Flow): string {
 function about(view: View, path: Path): string[] {
   const resource = view.get(path);
   if (resource === undefined) return [];
-  const lines = [`It serves the ${inWords(path)} (revision ${resource.revision}).`];
+  const lines: string[] = [];
   if (resource.kind === 'rule') {
     const { action, from, to, protocol, ports, priority } = resource.spec;
     const end = (e: object) => Object.entries(e).map(([k, v]) => (k === 'any' ? 'any' : `${k} ${v}`))[0];

@@ -2,7 +2,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Answer, Call, OperationName, Parameters, Reply, Setting } from './operations.ts';
+import {
+  type Answer,
+  type Call,
+  type OperationName,
+  type Parameters,
+  type Reply,
+  type Setting,
+  settingVariable,
+} from './operations.ts';
 import { attempt } from './run.ts';
 
 /** Network, mount and process namespaces of our own; for users other than root also a user namespace, where they are root. */
@@ -62,9 +70,11 @@ export type Enclosure = AsyncDisposable & {
  */
 export async function openEnclosure(setting: Setting): Promise<Enclosure> {
   const entry = fileURLToPath(new URL('./inner.ts', import.meta.url));
-  const inner = [process.execPath, entry, JSON.stringify(setting)];
+  const inner = [process.execPath, entry];
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', 'unshare', ...unshareArguments(), '--', ...inner], {
     stdio: ['pipe', 'pipe', 'pipe'],
+    // Not as an argument, which everybody may read: it holds the environment.
+    env: { ...process.env, [settingVariable]: JSON.stringify(setting) },
     // Ctrl-C in a terminal is for the outer process, which then ends this one in order.
     detached: true,
   });

@@ -62,6 +62,8 @@ export async function startHypervisor(options: HypervisorOptions): Promise<Hyper
     vswitchdArgs: ['--disable-system', ...(datapath === 'dummy' ? ['--enable-dummy'] : [])],
     configure: [
       ...['set', 'Open_vSwitch', '.', `external_ids:system-id=${systemId}`, `external_ids:hostname=${name}`],
+      // As ovs-ctl does where Open vSwitch is installed.
+      `ovs_version=${openVswitch.version}`,
       ...[`external_ids:keyway-encap-ip=${addresses.encap}`, `external_ids:keyway-datapath-type=${datapath}`],
       ...['--', 'add-br', underlayBridge, '--', 'set', 'Bridge', underlayBridge, `datapath_type=${datapath}`],
       `other_config:hwaddr=${addresses.encapMac}`,

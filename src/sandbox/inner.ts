@@ -11,13 +11,22 @@ import { type ControllerProcess, startControllerProcess } from './controller-pro
 import { sendFrame } from './frame.ts';
 import { datapathType, type Hypervisor, startHypervisor } from './hypervisor.ts';
 import { createNamespace, type NetworkNamespace, ownNamespace } from './namespace.ts';
-import type { Answer, Call, OperationName, Parameters, Reply, Setting } from './operations.ts';
+import {
+  type Answer,
+  type Call,
+  type OperationName,
+  type Parameters,
+  type Reply,
+  type Setting,
+  settingVariable,
+} from './operations.ts';
 import { attachHypervisor, createUnderlay } from './underlay.ts';
 import { createVm, move, plug, serve, unplug, type Vm } from './vm.ts';
 
 type Implementation = { [N in OperationName]: (parameters: Parameters<N>) => Promise<Answer<N>> | Answer<N> };
 
-const setting = JSON.parse(process.argv[2] ?? '') as Setting;
+const setting = JSON.parse(process.env[settingVariable] ?? '') as Setting;
+delete process.env[settingVariable];
 const { openVswitch } = setting;
 const { env } = openVswitch;
 

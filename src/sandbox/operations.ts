@@ -72,5 +72,8 @@ export type Answer<N extends OperationName> = ReturnType<Operations[N]>;
 export type Call = { id: number; operation: OperationName; parameters: unknown };
 export type Reply = { id: number; answer?: unknown; error?: string };
 
-/** What the inner process is started with, as one JSON argument. */
+/** Environment variable that holds a Setting as JSON, for the inner process. */
+export const settingVariable = 'KEYWAY_SANDBOX_SETTING';
+
+/** What the inner process is started with. */
 export type Setting = { directory: string; openVswitch: OpenVswitch };

@@ -1,4 +1,5 @@
 /** The API as one fastify app, ready to be listened with (listen.ts) or asked directly (inject). */
+import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import websocket from '@fastify/websocket';
 import { type FastifyInstance, fastify, LogController } from 'fastify';
@@ -38,7 +39,6 @@ export async function createApp(context: AppContext, { events }: AppOptions = {}
       answerProblem(error, request, reply);
     },
     clientErrorHandler: answerClientError,
-    forceCloseConnections: true,
   }) as unknown as FastifyInstance;
 
   app.setValidatorCompiler(compileJudge);
@@ -47,15 +47,21 @@ export async function createApp(context: AppContext, { events }: AppOptions = {}
   readJsonOnly(app);
   judgeNamesInPaths(app);
   installProblemAnswers(app, rememberRoutes(app));
+  const services = servicesOf(context, { ...usualEventLimits, ...events });
+  await app.register(websocket, {
+    options: { maxPayload: 1024, perMessageDeflate: false, handleProtocols },
+    // Before the plugin closes them without a reason.
+    preClose(done) {
+      services.hub.close();
+      app.websocketServer.close();
+      done();
+    },
+  });
+  // After the plugin, which ends the socket of an upgrade that was refused.
   installAccess(app, context.tokens);
   const metrics = new Metrics(context.fabric);
   metrics.observe(app);
   await installOpenApi(app);
-  await app.register(websocket, {
-    options: { maxPayload: 1024, perMessageDeflate: false, handleProtocols },
-  });
-
-  const services = servicesOf(context, { ...usualEventLimits, ...events });
   resourceRoutes(app, services);
   applyRoutes(app, services);
   switchRoutes(app, services);
@@ -64,8 +70,9 @@ export async function createApp(context: AppContext, { events }: AppOptions = {}
   processRoutes(app, services, metrics);
   openApiRoute(app);
 
+  const unsubscribe = revokeWithTenants(services);
   app.addHook('preClose', (done) => {
-    services.hub.close();
+    unsubscribe();
     services.horizon.close();
     done();
   });
@@ -75,13 +82,9 @@ export async function createApp(context: AppContext, { events }: AppOptions = {}
 
 function servicesOf(context: AppContext, limits: EventLimits): Services {
   const answers = new Answers(context);
-  return {
-    ...context,
-    answers,
-    horizon: new Horizon(context.intent, context.store),
-    writes: new Writes(context),
-    hub: new EventHub({ ...context, answers }, limits),
-  };
+  const horizon = new Horizon(context.intent, context.store.revision);
+  const hub = new EventHub({ ...context, answers, horizon }, limits);
+  return { ...context, answers, horizon, writes: new Writes(context), hub };
 }
 
 /** The token among the subprotocols is not one to be chosen. */
@@ -89,16 +92,33 @@ function handleProtocols(offered: Set<string>): string | false {
   return offered.has('keyway.events') && 'keyway.events';
 }
 
-/** Positions that JSON.parse tells are worth more to the caller than "not valid". */
+/** The position that JSON.parse tells is worth more to the caller than "not valid". */
 function readJsonOnly(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
     // A DELETE may announce JSON and send none.
-    if (body === '') return done(null, undefined);
+    if (body.length === 0) return done(null, undefined);
     try {
-      done(null, JSON.parse(body as string));
+      done(null, parseJson(body as Buffer));
     } catch (error) {
       done(new Problem('request.malformed', (error as Error).message), undefined);
+    }
+  });
+}
+
+function parseJson(body: Buffer): unknown {
+  // Decoding would put replacement characters for what is no UTF-8.
+  if (!isUtf8(body)) throw new SyntaxError('JSON is UTF-8 (RFC 8259 section 8.1), and the body is not');
+  return JSON.parse(body.toString('utf8'));
+}
+
+/** Tokens of a tenant go with it: a later tenant of that name is another. */
+function revokeWithTenants({ intent, tokens, log }: Services): () => void {
+  return intent.onCommit(({ changes }) => {
+    for (const { kind, before, after } of changes) {
+      if (kind !== 'tenant' || before === undefined || after !== undefined) continue;
+      // Invalid when the call returns; should the disk refuse, the next start revokes them.
+      tokens.revokeTenant(before.name).catch((err: unknown) => log.error({ err }, 'tokens of a deleted tenant'));
     }
   });
 }

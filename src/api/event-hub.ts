@@ -12,7 +12,7 @@ import type { Answers } from './answers.ts';
 import type { AppContext, StatusSource } from './context.ts';
 import { ChangeMessage, type EventEntry, entryOf } from './event-messages.ts';
 import { EventStream, type Following } from './event-stream.ts';
-import { everything, subtree } from './horizon.ts';
+import { everything, type Horizon, subtree } from './horizon.ts';
 import { type Reader, sees } from './reader.ts';
 import { RecentEvents } from './recent-events.ts';
 
@@ -35,18 +35,20 @@ export class EventHub {
   readonly #status: StatusSource;
   readonly #tokens: Tokens;
   readonly #answers: Answers;
+  readonly #horizon: Horizon;
   readonly #log: Logger;
   readonly #streams = new Set<EventStream>();
   readonly #unsubscribe: (() => void)[];
   readonly #pinging: NodeJS.Timeout;
 
-  constructor(context: AppContext & { answers: Answers }, limits: EventLimits) {
+  constructor(context: AppContext & { answers: Answers; horizon: Horizon }, limits: EventLimits) {
     this.limits = limits;
     this.#intent = context.intent;
     this.#store = context.store;
     this.#status = context.status;
     this.#tokens = context.tokens;
     this.#answers = context.answers;
+    this.#horizon = context.horizon;
     this.#log = context.log;
     this.recent = new RecentEvents(this.#intent.revision);
     this.#unsubscribe = [
@@ -92,10 +94,15 @@ export class EventHub {
     return found !== undefined && (found.expires ?? Number.POSITIVE_INFINITY) > Date.now();
   }
 
+  /** Whether nothing that the reader could see has come after the revision. */
+  isCurrent(since: number, reader: Reader): boolean {
+    return since >= this.#horizon.of(reader, this.#intent.revision);
+  }
+
   /** @throws Problem events.compacted when what came after the revision is no longer all known */
   mustReach(since: number, reader: Reader): void {
     const { oldest, revision } = this.#store;
-    if (since >= oldest && since <= revision) return;
+    if (since <= revision && (since >= oldest || this.isCurrent(since, reader))) return;
     const kept = reader.restricted ? `; revisions ${oldest} to ${revision} are kept` : '';
     throw new Problem('events.compacted', `Changes since revision ${since} cannot be told${kept}`);
   }

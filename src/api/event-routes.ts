@@ -102,9 +102,11 @@ class EventRoutes {
   }
 
   following({ query, reader, principal }: FastifyRequest) {
-    const { since = this.#services.intent.revision, path, status = 'all' } = query as EventQuery;
-    const { horizon } = this.#services;
-    const told = (revision: number) => Math.max(since, horizon.of(reader, revision));
+    const { horizon, hub, intent } = this.#services;
+    const { since: asked = intent.revision, path, status = 'all' } = query as EventQuery;
+    // Who has seen all there is need not have the log read, which may no longer reach back that far.
+    const since = hub.isCurrent(asked, reader) ? Math.max(asked, intent.revision) : asked;
+    const told = (revision: number) => Math.max(asked, horizon.of(reader, revision));
     return { principal, reader, since, told, below: path, status };
   }
 
@@ -131,9 +133,8 @@ class EventRoutes {
 
   /** Commits after the revision and up to now. */
   async *#entries(since: number, { reader }: FastifyRequest): AsyncGenerator<EventEntry, void, undefined> {
-    const { hub, horizon, intent } = this.#services;
-    // Who could have seen nothing of what came since need not have the log read.
-    if (since >= horizon.of(reader, intent.revision)) return;
+    const { hub } = this.#services;
+    if (hub.isCurrent(since, reader)) return;
     if (since < hub.recent.start) return yield* hub.past(since, reader);
     for (let entry = hub.recent.after(since); entry; entry = hub.recent.after(entry.revision)) yield entry;
   }

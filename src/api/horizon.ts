@@ -1,27 +1,24 @@
 /**
- * The revision a reader is told. Tenants are never told revisions of others: theirs is that of the last change they
- * could see. A tenant that follows events from it misses nothing, since nothing of its own lies in between.
+ * The revision a reader is told. Tenants are not told how far others have come: theirs is that of the last change they
+ * could see since the controller started, or the one it started with. A tenant that follows events from there misses
+ * nothing, since nothing of its own lies in between.
  */
 import type { Intent } from '../intent/intent.ts';
 import type { Commit, Path, Resource } from '../intent/model.ts';
 import { kindsUnder, tenantOf } from '../intent/path.ts';
 import { definitions } from '../intent/resources/index.ts';
-import type { Store } from '../store/store.ts';
 import type { Reader } from './reader.ts';
 
 export class Horizon {
-  readonly #intent: Intent;
-  readonly #store: Pick<Store, 'oldest'>;
-  /** Last change of each tenant that was asked for or changed since the start. */
+  /** Last change of each tenant since the start. */
   readonly #tenants = new Map<Path, number>();
-  /** Last change of what every tenant sees. */
+  /** Last change of what every tenant sees; what came before the start is not looked for. */
   #shared: number;
   readonly #unsubscribe: () => void;
 
-  constructor(intent: Intent, store: Pick<Store, 'oldest'>) {
-    this.#intent = intent;
-    this.#store = store;
-    this.#shared = newest(topLevelShared(intent));
+  /** @param start revision the store has now */
+  constructor(intent: Intent, start: number) {
+    this.#shared = start;
     this.#unsubscribe = intent.onCommit((commit) => this.#follow(commit));
   }
 
@@ -29,21 +26,9 @@ export class Horizon {
     this.#unsubscribe();
   }
 
-  /** @param revision what a reader without confines would be told */
-  of(reader: Reader, revision: number): number {
-    const { tenant } = reader;
-    if (tenant === undefined) return revision;
-    // Deletions before the start are unknown; older ones than the log holds cannot be followed from anyway.
-    return Math.max(this.#tenant(tenant), this.#shared, this.#store.oldest);
-  }
-
-  #tenant(tenant: Path): number {
-    const known = this.#tenants.get(tenant);
-    if (known !== undefined) return known;
-    const resource = this.#intent.get(tenant);
-    const revision = resource ? newest(subtree(this.#intent, resource)) : 0;
-    this.#tenants.set(tenant, revision);
-    return revision;
+  /** @param revision what a reader without confines is told */
+  of({ tenant }: Reader, revision: number): number {
+    return tenant === undefined ? revision : Math.max(this.#shared, this.#tenants.get(tenant) ?? 0);
   }
 
   #follow({ revision, changes }: Commit): void {
@@ -53,12 +38,6 @@ export class Horizon {
       else if (definitions[kind].tenantReads) this.#shared = revision;
     }
   }
-}
-
-function newest(resources: Iterable<Resource>): number {
-  let revision = 0;
-  for (const resource of resources) revision = Math.max(revision, resource.revision);
-  return revision;
 }
 
 function* topLevelShared(intent: Intent): Generator<Resource> {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { stat, unlink } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { ListenAddress } from '../config.ts';
@@ -68,6 +68,8 @@ function listenerFor(app: FastifyInstance, secrets: { cert: Buffer; key: Buffer 
   // The WebSocket plugin waits for upgrades on the app's own server, which never listens.
   server.on('upgrade', (request, socket, head) => {
     upgraded.add(socket);
+    // Out of reach of the server's own time-outs until it is a WebSocket, which clears this one.
+    if (socket instanceof Socket) socket.setTimeout(limits.headersTimeout, () => socket.destroy());
     socket.once('close', () => upgraded.delete(socket));
     if (!app.server.emit('upgrade', request, socket, head)) socket.destroy();
   });

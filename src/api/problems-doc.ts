@@ -27,7 +27,8 @@ Every error is answered as \`application/problem+json\` (RFC 9457):
 - \`code\` is stable: programs test for it. \`title\` and \`advice\` belong to the code; \`detail\` is about this occurrence.
 - \`errors\` lists every fault that was found, not the first only. \`field\` is a JSON pointer (RFC 6901) into the body
   that was sent: \`/cidr\` of a \`PUT\`, \`/resources/3/spec/cidr\` of a \`POST /v1/apply\`; a query parameter is named
-  \`?limit\`. Its own \`code\` is one of the table below as well.
+  \`?limit\`. Its own \`code\` is one of the table below, or says what is wrong with the value: \`required\`, \`unknown\` (there is
+  no such field), \`type\`, \`value\` (not one of those allowed), \`format\`, \`range\`, \`length\`, \`unique\`.
 - \`instance\` names the request; the controller's log has the same id.
 
 | code | status | title | what to do |

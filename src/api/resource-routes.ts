@@ -260,8 +260,9 @@ function merged(page: Named[], pending: readonly Named[], after: string | undefi
 
 /** @throws Problem request.malformed, request.invalid */
 export function bodyOf(body: unknown): Record<string, unknown> {
-  if (body === undefined) throw new Problem('request.malformed', 'There is no body');
-  if (typeof body !== 'object' || body === null || Array.isArray(body))
+  // The framework says null where none was sent.
+  if (body === undefined || body === null) throw new Problem('request.malformed', 'There is no body');
+  if (typeof body !== 'object' || Array.isArray(body))
     throw new Problem('request.invalid', 'The body is not a JSON object');
   return body as Record<string, unknown>;
 }

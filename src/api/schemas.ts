@@ -31,7 +31,9 @@ export const accessProblems: ProblemCode[] = ['auth.missing', 'auth.invalid', 'a
 const FieldErrorSchema = Type.Object(
   {
     field: Type.String({ description: 'JSON pointer (RFC 6901) into the body; empty for the whole' }),
-    code: Type.Unsafe<ProblemCode>({ type: 'string', enum: Object.keys(problems) }),
+    code: Type.String({
+      description: 'A problem code, or: required, unknown, type, value, format, range, length, unique',
+    }),
     message: Type.String(),
   },
   { $id: 'FieldError' },
@@ -260,19 +262,14 @@ export function componentSchemas(): TSchema[] {
 }
 
 /** Responses of a route for the problems it may answer with, grouped by HTTP status. */
-export function problemResponses(...codes: ProblemCode[]): Record<number, unknown> {
-  const byStatus = new Map<number, ProblemCode[]>();
-  for (const code of new Set(codes)) {
-    const { status } = problems[code];
-    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
-  }
-  return Object.fromEntries(
-    [...byStatus].map(([status, together]) => [
-      status,
-      {
-        description: together.map((code) => `\`${code}\`: ${problems[code].title}`).join('; '),
-        content: { [problemType]: { schema: ref('Problem') } },
-      },
-    ]),
-  );
+export function problemResponses(...codes: ProblemCode[]): Record<string, unknown> {
+  const byStatus = Map.groupBy(new Set(codes), (code) => problems[code].status);
+  const responses: Record<string, unknown> = { default: problemResponse(['internal']) };
+  for (const [status, together] of byStatus) responses[status] = problemResponse(together);
+  return responses;
+}
+
+function problemResponse(codes: readonly ProblemCode[]): object {
+  const description = codes.map((code) => `\`${code}\`: ${problems[code].title}`).join('; ');
+  return { description, content: { [problemType]: { schema: ref('Problem') } } };
 }

@@ -1,18 +1,26 @@
 /**
- * What a tenant is told of a status. Messages are written for operators and name hypervisors, addresses and flows; so
- * tenants get words of ours for the reasons there are, and revisions of their own only.
+ * What a tenant is told of a status. Reasons and messages are written for operators and name hypervisors, flows and
+ * drivers; so tenants get words of ours for each type of condition, and revisions of their own only.
  */
 import type { Condition, Status } from './context.ts';
 
-/** Words for tenants by reason; another reason is told without words. */
-const words: Record<string, string> = {
-  HypervisorUnreachable: 'A host that serves it cannot be reached; what was programmed there goes on working',
-  FlowRejected: 'A switch refused part of it',
-  BindingConflict: 'Its interface was seen in two places; the first keeps it',
-  Bound: 'A VM interface is attached',
-  NotBound: 'No VM interface with its id has appeared yet',
-  ServiceNotProvided: 'Not every service of the offering is provided yet; the tiers work',
+type Words = { reason: string; message: string };
+
+/** By type, or type and status. A type that is not here is told without words. */
+const words: Record<string, Words> = {
+  'Bound=True': { reason: 'InterfaceFound', message: 'A VM interface is attached' },
+  'Bound=False': { reason: 'NoInterface', message: 'No VM interface with its id has appeared yet' },
+  BindingConflict: { reason: 'SecondClaim', message: 'Its interface is shown in two places; the first keeps it' },
+  Compiled: { reason: 'CompilerError', message: 'It could not be turned into flows; the operator has been told' },
+  HypervisorUnreachable: {
+    reason: 'NotConnected',
+    message: 'A host that serves it cannot be reached; what was programmed there goes on working',
+  },
+  Rejected: { reason: 'Refused', message: 'A switch refused part of it; the operator has been told' },
 };
+
+/** Types whose words are written for tenants in the first place. */
+const forTenants: ReadonlySet<string> = new Set(['ServiceNotProvided']);
 
 export function tenantStatus(status: Status, revision: number): Status {
   return {
@@ -28,6 +36,9 @@ function ownRevision(reached: number, revision: number): number {
   return reached >= revision ? revision : 0;
 }
 
-function tenantCondition({ type, status, reason }: Condition): Condition {
-  return { type, status, reason, message: words[reason] ?? '' };
+function tenantCondition(condition: Condition): Condition {
+  const { type, status } = condition;
+  if (forTenants.has(type)) return condition;
+  const { reason, message } = words[`${type}=${status}`] ?? words[type] ?? { reason: type, message: '' };
+  return { type, status, reason, message };
 }

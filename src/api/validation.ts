@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifySchemaCompiler } from 'fastify';
 import Type, { type TSchema } from 'typebox';
 import { Name, nameExpression } from '../intent/fields.ts';
-import { type FieldError, Problem } from '../problems.ts';
+import { Problem } from '../problems.ts';
 import { validator } from '../validate.ts';
 
 /** Gives every route under /v1 with parameters in its path the schema by which they are judged. */
@@ -39,7 +39,7 @@ function bodyJudge(schema: TSchema): Judge {
   return (value) => {
     const errors = validate(value);
     if (errors.length === 0) return { value };
-    return { error: invalid('The body does not fit the schema', errors) };
+    return { error: new Problem('request.invalid', 'The body does not fit the schema', errors) };
   };
 }
 
@@ -53,14 +53,8 @@ function queryJudge(schema: TSchema): Judge {
     const errors = validate(value);
     if (errors.length === 0) return { value };
     const named = errors.map((error) => ({ ...error, field: `?${error.field.slice(1)}` }));
-    return { error: invalid('The query does not fit the schema', named) };
+    return { error: new Problem('request.invalid', 'The query does not fit the schema', named) };
   };
-}
-
-/** Errors of single fields carry problem codes, as those of intent do. */
-function invalid(detail: string, errors: FieldError[]): Problem {
-  const coded = errors.map(({ field, message }) => ({ field, code: 'request.invalid', message }));
-  return new Problem('request.invalid', detail, coded);
 }
 
 /** Text of a query as the schema wants it; what does not convert stays text, and is refused by its type. */

@@ -52,9 +52,9 @@ export class Fleet implements StatusSource, Fabric {
       observedRevision: this.#intent.revision,
       programmedRevision: Math.min(programmed, this.#intent.revision),
       conditions: unreachable.map((name) => ({
-        type: 'Reachable',
-        status: 'False',
-        reason: 'HypervisorUnreachable',
+        type: 'HypervisorUnreachable',
+        status: 'True',
+        reason: 'NotConnected',
         message: `${name} (192.0.2.7) has no session`,
       })),
     };
@@ -187,12 +187,15 @@ export class Fleet implements StatusSource, Fabric {
   }
 
   #settle(touched: Path[]): void {
-    for (const path of this.#tell()) this.#going.delete(path);
+    const gone = this.#tell().map((path) => [path, this.#going.get(path)!] as const);
+    for (const [path] of gone) this.#going.delete(path);
     for (const waiter of this.#waiters) waiter();
+    const told = new Map<Path, Resource>(gone);
     for (const path of touched) {
       const resource = this.#intent.get(path) ?? this.#going.get(path);
-      for (const listener of this.#listeners) if (resource) listener(path, this.status(resource));
+      if (resource) told.set(path, resource);
     }
+    for (const [path, resource] of told) for (const listener of this.#listeners) listener(path, this.status(resource));
   }
 }
 

@@ -59,6 +59,8 @@ export class Engine {
   readonly #tunnelSubjects = new Set<HypervisorNumber>();
   readonly #retunnel = new Set<HypervisorNumber>();
   readonly #wantedTunnels = new Map<HypervisorNumber, Map<HypervisorNumber, string>>();
+  /** Hypervisors that have told their interfaces and whose switches are not to be written to yet. */
+  readonly #unready = new Set<Member>();
   /** Hypervisors whose tunnels are being waited for. */
   readonly #patient = new Set<HypervisorNumber>();
   readonly #flushing = new Set<string>();
@@ -185,7 +187,7 @@ export class Engine {
     this.#send(delta, revision, deleted);
     this.#countMissingTunnels();
     this.#tunnelSubjects.clear();
-    for (const member of this.fleet.all()) this.#readyIfComplete(member);
+    for (const member of this.#unready) this.#readyIfComplete(member);
     this.#flushRetired();
   }
 
@@ -214,6 +216,7 @@ export class Engine {
         const member = this.fleet.get(event.hypervisor);
         if (member === undefined) return;
         member.reported = true;
+        if (!member.ready) this.#unready.add(member);
         this.bindings.reconsider(this.bindings.claims.update(event.hypervisor, event.interfaces));
         return;
       }
@@ -381,15 +384,18 @@ export class Engine {
   }
 
   #ready(member: Member): void {
+    this.#unready.delete(member);
+    if (this.fleet.get(member.number) !== member) return;
     member.ready = true;
     this.#plugin.ready(member.number);
   }
 
   /** Zones that were given up: flushed once the switch has confirmed that no flow uses them. */
   #flushRetired(): void {
-    for (const member of this.fleet.all()) {
-      const progress = this.#progress.of(member.number);
-      if (progress?.connected !== true || progress.acknowledged < progress.sent) continue;
+    for (const number of this.zones.withRetired()) {
+      const member = this.fleet.get(number);
+      const progress = this.#progress.of(number);
+      if (member === undefined || progress?.connected !== true || progress.acknowledged < progress.sent) continue;
       for (const zone of this.zones.retired(member.number)) {
         const key = `${member.number}/${zone}`;
         if (this.#flushing.has(key)) continue;

@@ -28,6 +28,7 @@ type Book = {
 
 export class Zones {
   readonly #books = new Map<HypervisorNumber, Book>();
+  readonly #withRetired = new Set<HypervisorNumber>();
   readonly #first: number;
   readonly #last: number;
   #writes = new Map<string, string>();
@@ -49,8 +50,10 @@ export class Zones {
       if (record.state === 'live') {
         take(book, record.uid, zone);
         remembered.push({ hypervisor, zone, port: record.port, uid: record.uid });
-      } else if (record.state === 'retired') book.retired.add(zone);
-      else book.free.push(zone);
+      } else if (record.state === 'retired') {
+        book.retired.add(zone);
+        this.#withRetired.add(hypervisor);
+      } else book.free.push(zone);
     }
     return remembered;
   }
@@ -83,6 +86,7 @@ export class Zones {
     book.live.delete(uid);
     book.owner.delete(zone);
     book.retired.add(zone);
+    this.#withRetired.add(hypervisor);
     this.#write(hypervisor, zone, { state: 'retired' });
   }
 
@@ -91,13 +95,19 @@ export class Zones {
   }
 
   hasRetired(hypervisor: HypervisorNumber): boolean {
-    return (this.#books.get(hypervisor)?.retired.size ?? 0) > 0;
+    return this.#withRetired.has(hypervisor);
+  }
+
+  /** Hypervisors that have retired zones. */
+  withRetired(): Iterable<HypervisorNumber> {
+    return this.#withRetired;
   }
 
   /** The switch holds no flow and no connection of the zone any more. */
   release(hypervisor: HypervisorNumber, zone: number): void {
     const book = this.#books.get(hypervisor);
     if (book?.retired.delete(zone) !== true) return;
+    if (book.retired.size === 0) this.#withRetired.delete(hypervisor);
     book.free.push(zone);
     this.#write(hypervisor, zone, { state: 'free' });
   }
@@ -107,6 +117,7 @@ export class Zones {
     const book = this.#books.get(hypervisor);
     if (book === undefined) return [];
     this.#books.delete(hypervisor);
+    this.#withRetired.delete(hypervisor);
     const zones = [...book.live.values(), ...book.retired, ...book.free];
     const keys = zones.map((z) => key(hypervisor, z));
     for (const k of keys) this.#writes.delete(k);

@@ -18,6 +18,9 @@ const frameworkCodes: Record<string, ProblemCode> = {
   FST_ERR_NOT_FOUND: 'route.not-found',
 };
 
+/** Told with a 5xx, and no fault of ours. */
+const answersOfCourse: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['wait.timeout', 'controller.not-ready']);
+
 /** The problem an error stands for; `internal` for what nobody foresaw, whose words stay in the log. */
 export function asProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error;
@@ -41,7 +44,7 @@ export function asProblem(error: unknown, request: FastifyRequest): Problem {
 /** Sends the problem; what is not foreseen goes to the log with the request's id. */
 export function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = asProblem(error, request);
-  if (problem.status >= 500 && problem.code !== 'wait.timeout')
+  if (problem.status >= 500 && !answersOfCourse.has(problem.code))
     request.log.error({ err: error, request: request.id, method: request.method, route: request.routeOptions.url });
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="keyway"');
   // As bytes: text would get a charset appended, which RFC 9457's media type does not have.

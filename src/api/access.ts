@@ -23,6 +23,9 @@ declare module 'fastify' {
   }
 }
 
+/** A request as far as it says who asks. */
+export type Asker = Pick<FastifyRequest, 'principal' | 'reader' | 'id' | 'ip'>;
+
 export function resourceAccess(kind: Kind, action: 'read' | 'write'): AccessRule {
   const resource = definitions[kind];
   return (principal, { tenant }) => authorise(principal, { action, tenant, resource });

@@ -1,5 +1,6 @@
 /** `POST /v1/apply`: many resources, in any order, as one transaction and one revision. */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { authorise } from '../auth/roles.ts';
 import { Labels } from '../intent/fields.ts';
@@ -9,7 +10,7 @@ import { parsePath } from '../intent/path.ts';
 import { definitions, type Kind, kinds } from '../intent/resources/index.ts';
 import { equalJson } from '../intent/spec.ts';
 import { type FieldError, Problem, type ProblemCode } from '../problems.ts';
-import { areaAccess } from './access.ts';
+import { type Asker, areaAccess } from './access.ts';
 import { everything } from './horizon.ts';
 import { hasLabels, parseLabel } from './list.ts';
 import type { Reader } from './reader.ts';
@@ -89,7 +90,7 @@ const ApplyAnswer = Type.Object({
 
 export function applyRoutes(app: FastifyInstance, services: Services): void {
   const apply = new Apply(services);
-  app.post(
+  app.withTypeProvider<TypeBoxTypeProvider>().post(
     '/v1/apply',
     {
       bodyLimit,
@@ -108,7 +109,7 @@ export function applyRoutes(app: FastifyInstance, services: Services): void {
         },
       },
     },
-    (request) => apply.run(request),
+    (request) => apply.run(request, request.body),
   );
 }
 
@@ -130,10 +131,9 @@ class Apply {
     this.#services = services;
   }
 
-  async run(request: FastifyRequest): Promise<object> {
+  async run(request: Asker, body: ApplyBody): Promise<object> {
     const { writes, status, fabric, horizon } = this.#services;
     const { reader } = request;
-    const body = request.body as ApplyBody;
     const timeout = timeoutOf(body, '/timeout');
     mustBeAllowed(request, body.resources);
 
@@ -152,7 +152,7 @@ class Apply {
     };
   }
 
-  #plan(request: FastifyRequest, { resources, prune }: ApplyBody): Plan {
+  #plan(request: Asker, { resources, prune }: ApplyBody): Plan {
     const plan: Plan = { operations: [], fields: [], absent: [] };
     resources.forEach(({ path, spec = {}, labels, delete: deleted }, i) => {
       if (deleted === true && this.#services.intent.get(path) === undefined) {
@@ -177,7 +177,7 @@ class Apply {
   }
 
   /** What has the label, is not named, and may be written by the token. Looks at everything the token may see. */
-  #pruned({ principal, reader }: FastifyRequest, label: string, named: ReadonlySet<Path>): Path[] {
+  #pruned({ principal, reader }: Asker, label: string, named: ReadonlySet<Path>): Path[] {
     const { intent } = this.#services;
     const wanted = [parseLabel(label)];
     const paths: Path[] = [];
@@ -200,7 +200,7 @@ type Plan = {
 };
 
 /** @throws Problem with every resource that the token may not write, or that contradicts itself */
-function mustBeAllowed({ principal }: FastifyRequest, resources: ApplyBody['resources']): void {
+function mustBeAllowed({ principal }: Asker, resources: ApplyBody['resources']): void {
   const errors: FieldError[] = [];
   const seen = new Set<Path>();
   resources.forEach(({ path, kind, spec, delete: deleted }, i) => {

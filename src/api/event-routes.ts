@@ -1,11 +1,13 @@
 /** `/v1/events`: a WebSocket that tells changes and status, and a list of changes for those who poll. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { parsePath } from '../intent/path.ts';
 import { fieldProblem, Problem } from '../problems.ts';
-import { areaAccess } from './access.ts';
+import { type Asker, areaAccess } from './access.ts';
 import type { EventEntry } from './event-messages.ts';
-import { sees } from './reader.ts';
+import type { Following } from './event-stream.ts';
+import { type Reader, sees } from './reader.ts';
 import { accessProblems, described, problemResponses, ref } from './schemas.ts';
 import type { Services } from './services.ts';
 
@@ -53,7 +55,7 @@ long), 4410 \`events.compacted\` (list again), 1001 (the controller stops).`;
 
 export function eventRoutes(app: FastifyInstance, services: Services): void {
   const routes = new EventRoutes(services);
-  app.route({
+  app.withTypeProvider<TypeBoxTypeProvider>().route({
     method: 'GET',
     url: '/v1/events',
     config: { access: areaAccess('events', 'read') },
@@ -72,14 +74,14 @@ export function eventRoutes(app: FastifyInstance, services: Services): void {
     // Before the upgrade, so that a refusal is an HTTP answer.
     preHandler: (request, _reply, done) => {
       try {
-        routes.judge(request);
+        routes.judge(request, request.query);
         done();
       } catch (error) {
         done(error as Error);
       }
     },
-    handler: (request, reply) => routes.list(request, reply),
-    wsHandler: (socket, request) => services.hub.follow(socket, routes.following(request)),
+    handler: (request, reply) => routes.list(request, request.query, reply),
+    wsHandler: (socket, request) => services.hub.follow(socket, routes.following(request, request.query as EventQuery)),
   });
 }
 
@@ -91,8 +93,7 @@ class EventRoutes {
   }
 
   /** @throws Problem auth.forbidden, request.invalid, events.compacted */
-  judge({ query, reader }: FastifyRequest): void {
-    const { since, path } = query as EventQuery;
+  judge({ reader }: Asker, { since, path }: EventQuery): void {
     if (path !== undefined) {
       if (!sees(reader, path)) throw fieldProblem('auth.forbidden', '?path', `The token is for ${reader.tenant}`);
       const parsed = parsePath(path);
@@ -101,22 +102,21 @@ class EventRoutes {
     if (since !== undefined) this.#services.hub.mustReach(since, reader);
   }
 
-  following({ query, reader, principal }: FastifyRequest) {
+  following({ reader, principal }: Asker, query: EventQuery): Following {
     const { horizon, hub, intent } = this.#services;
-    const { since: asked = intent.revision, path, status = 'all' } = query as EventQuery;
+    const { since: asked = intent.revision, path, status = 'all' } = query;
     // Who has seen all there is need not have the log read, which may no longer reach back that far.
     const since = hub.isCurrent(asked, reader) ? Math.max(asked, intent.revision) : asked;
     const told = (revision: number) => Math.max(asked, horizon.of(reader, revision));
     return { principal, reader, since, told, below: path, status };
   }
 
-  async list(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async list({ reader }: Asker, query: EventQuery, reply: FastifyReply): Promise<FastifyReply> {
     const { intent, horizon } = this.#services;
-    const { reader } = request;
-    const { since = intent.revision, path, limit = 1000 } = request.query as EventQuery;
+    const { since = intent.revision, path, limit = 1000 } = query;
     const texts: string[] = [];
     let next = Math.max(since, horizon.of(reader, intent.revision));
-    for await (const { revision, messages } of this.#entries(since, request)) {
+    for await (const { revision, messages } of this.#entries(since, reader)) {
       for (const message of messages) {
         if (!sees(reader, message.path)) continue;
         next = Math.max(next, revision);
@@ -132,7 +132,7 @@ class EventRoutes {
   }
 
   /** Commits after the revision and up to now. */
-  async *#entries(since: number, { reader }: FastifyRequest): AsyncGenerator<EventEntry, void, undefined> {
+  async *#entries(since: number, reader: Reader): AsyncGenerator<EventEntry, void, undefined> {
     const { hub } = this.#services;
     if (hub.isCurrent(since, reader)) return;
     if (since < hub.recent.start) return yield* hub.past(since, reader);

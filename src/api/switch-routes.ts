@@ -1,14 +1,21 @@
 /** What is on switches, and where ports are: flows with the intent behind each, drift, explain, where. */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
+import { Name } from '../intent/fields.ts';
+import type { Path } from '../intent/model.ts';
 import { formatPath, tenantOf } from '../intent/path.ts';
 import { Problem, type ProblemCode } from '../problems.ts';
 import { anyToken, areaAccess } from './access.ts';
+import type { Answer } from './answers.ts';
 import type { DumpedFlow } from './context.ts';
+import type { Reader } from './reader.ts';
 import { accessProblems, described, problemResponses, ref } from './schemas.ts';
 import type { Services } from './services.ts';
 
 const closed = { additionalProperties: false } as const;
+
+const Hypervisor = Type.Object({ hypervisor: Name });
 
 const FlowsQuery = Type.Object(
   {
@@ -49,7 +56,8 @@ const Explained = Type.Object({
 
 const notFound: ProblemCode[] = ['name.invalid', 'request.invalid', 'resource.not-found'];
 
-export function switchRoutes(app: FastifyInstance, services: Services): void {
+export function switchRoutes(plain: FastifyInstance, services: Services): void {
+  const app = plain.withTypeProvider<TypeBoxTypeProvider>();
   const routes = new SwitchRoutes(services);
   const url = '/v1/hypervisors/:hypervisor';
   app.get(
@@ -60,6 +68,7 @@ export function switchRoutes(app: FastifyInstance, services: Services): void {
         operationId: 'listFlows',
         summary: 'Flows of a switch, with counters and the intent behind each',
         tags: ['hypervisors'],
+        params: Hypervisor,
         querystring: FlowsQuery,
         response: {
           200: Type.Object({ flows: Type.Array(ref('Flow')) }, { description: 'In the order of the switch' }),
@@ -67,7 +76,7 @@ export function switchRoutes(app: FastifyInstance, services: Services): void {
         },
       },
     },
-    (request) => routes.flows(request),
+    (request) => routes.flows(request.params.hypervisor, request.query),
   );
   app.get(
     `${url}/drift`,
@@ -77,6 +86,7 @@ export function switchRoutes(app: FastifyInstance, services: Services): void {
         operationId: 'getDrift',
         summary: 'Desired against installed flows, read from the switch now',
         tags: ['hypervisors'],
+        params: Hypervisor,
         querystring: Type.Object({}, closed),
         response: {
           200: Type.Object(
@@ -91,7 +101,7 @@ export function switchRoutes(app: FastifyInstance, services: Services): void {
         },
       },
     },
-    (request) => routes.drift(request),
+    (request) => routes.drift(request.params.hypervisor),
   );
   app.get(
     '/v1/explain',
@@ -108,7 +118,7 @@ export function switchRoutes(app: FastifyInstance, services: Services): void {
         },
       },
     },
-    (request) => routes.explain(request),
+    (request) => routes.explain(request.query),
   );
   app.get(
     '/v1/where',
@@ -131,9 +141,27 @@ export function switchRoutes(app: FastifyInstance, services: Services): void {
         },
       },
     },
-    (request) => routes.where(request),
+    (request) => routes.where(request.query, request.reader),
   );
 }
+
+type ShownFlow = {
+  text: string;
+  table: number;
+  tableName: string;
+  priority: number;
+  cookie: string;
+  packets: number | undefined;
+  bytes: number | undefined;
+  duration: number | undefined;
+  purpose: DumpedFlow['purpose'];
+};
+
+type ShownDrift = {
+  missing: ShownFlow[];
+  extra: ShownFlow[];
+  different: { desired: ShownFlow; installed: ShownFlow }[];
+};
 
 class SwitchRoutes {
   readonly #services: Services;
@@ -142,14 +170,13 @@ class SwitchRoutes {
     this.#services = services;
   }
 
-  async flows(request: FastifyRequest): Promise<object> {
-    const { which = 'installed', ...filters } = request.query as FlowsQuery;
-    const flows = await this.#services.fabric.flows(this.#hypervisor(request), which);
+  async flows(hypervisor: string, { which = 'installed', ...filters }: FlowsQuery): Promise<{ flows: ShownFlow[] }> {
+    const flows = await this.#services.fabric.flows(this.#mustExist(hypervisor), which);
     return { flows: flows.filter(flowFilter(filters)).map(shownFlow) };
   }
 
-  async drift(request: FastifyRequest): Promise<object> {
-    const { missing, extra, different } = await this.#services.fabric.drift(this.#hypervisor(request));
+  async drift(hypervisor: string): Promise<ShownDrift> {
+    const { missing, extra, different } = await this.#services.fabric.drift(this.#mustExist(hypervisor));
     return {
       missing: missing.map(shownFlow),
       extra: extra.map(shownFlow),
@@ -160,16 +187,14 @@ class SwitchRoutes {
     };
   }
 
-  async explain({ query }: FastifyRequest): Promise<object> {
-    const { flow, cookie } = query as Static<typeof ExplainQuery>;
+  async explain({ flow, cookie }: Static<typeof ExplainQuery>): Promise<object> {
     if ((flow === undefined) === (cookie === undefined))
       throw new Problem('request.invalid', 'Give either flow or cookie');
     return await this.#services.fabric.explain((flow ?? cookie)!);
   }
 
-  where({ query, reader }: FastifyRequest): object {
+  where({ q }: Static<typeof WhereQuery>, reader: Reader): { ports: { path: Path; port: Answer }[] } {
     const { answers, fabric } = this.#services;
-    const { q } = query as Static<typeof WhereQuery>;
     const found = fabric.where(q).filter(({ port }) => {
       if (reader.tenant === undefined) return true;
       // A tenant is not shown ifaceIds, so it does not find by them either.
@@ -178,9 +203,9 @@ class SwitchRoutes {
     return { ports: found.map(({ port }) => ({ path: port.path, port: answers.answer(port, reader) })) };
   }
 
-  /** @throws Problem resource.not-found, hypervisor.not-connected */
-  #hypervisor({ params }: FastifyRequest): string {
-    const path = formatPath('hypervisor', '', (params as { hypervisor: string }).hypervisor);
+  /** @returns its path @throws Problem resource.not-found */
+  #mustExist(hypervisor: string): Path {
+    const path = formatPath('hypervisor', '', hypervisor);
     if (this.#services.intent.get(path) === undefined)
       throw new Problem('resource.not-found', `There is no approved ${path}`);
     return path;
@@ -195,7 +220,7 @@ function flowFilter({ tenant, table, port }: Omit<FlowsQuery, 'which'>): (flow: 
     (port === undefined || path === port || (path?.endsWith(`/ports/${port}`) ?? false));
 }
 
-function shownFlow({ flow, text, tableName, purpose, stats }: DumpedFlow): object {
+function shownFlow({ flow, text, tableName, purpose, stats }: DumpedFlow): ShownFlow {
   return {
     text,
     table: flow.table,

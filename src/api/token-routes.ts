@@ -1,11 +1,15 @@
 /** Tokens and the audit: who may do what, and who did. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
+import type { AuditRecord } from '../auth/audit.ts';
 import { type Role, roles } from '../auth/roles.ts';
+import type { Token } from '../auth/tokens.ts';
+import { Name } from '../intent/fields.ts';
 import { formatPath } from '../intent/path.ts';
 import { keyOf } from '../intent/records.ts';
 import { fieldProblem } from '../problems.ts';
-import { areaAccess } from './access.ts';
+import { type Asker, areaAccess } from './access.ts';
 import { durationPattern, parseDuration } from './duration.ts';
 import { cursorParameter, defaultLimit, limitParameter } from './list.ts';
 import { accessProblems, problemResponses, ref } from './schemas.ts';
@@ -40,7 +44,8 @@ const AuditQuery = Type.Object(
 
 const longestTtl = 10 * 365 * 86_400_000;
 
-export function tokenRoutes(app: FastifyInstance, services: Services): void {
+export function tokenRoutes(plain: FastifyInstance, services: Services): void {
+  const app = plain.withTypeProvider<TypeBoxTypeProvider>();
   const routes = new TokenRoutes(services);
   app.post(
     '/v1/tokens',
@@ -66,7 +71,10 @@ export function tokenRoutes(app: FastifyInstance, services: Services): void {
         },
       },
     },
-    (request, reply) => routes.create(request, reply),
+    async (request, reply) => {
+      const made = await routes.create(request, request.body);
+      return reply.code(201).header('cache-control', 'no-store').send(made);
+    },
   );
   app.get(
     '/v1/tokens',
@@ -93,6 +101,7 @@ export function tokenRoutes(app: FastifyInstance, services: Services): void {
         operationId: 'revokeToken',
         summary: 'Revoke a token at once; event streams that use it end',
         tags: ['tokens'],
+        params: Type.Object({ token: Name }),
         querystring: Type.Object({}, closed),
         response: {
           204: Type.Null({ description: 'Revoked' }),
@@ -106,7 +115,10 @@ export function tokenRoutes(app: FastifyInstance, services: Services): void {
         },
       },
     },
-    (request, reply) => routes.revoke(request, reply),
+    async (request, reply) => {
+      await routes.revoke(request, request.params.token);
+      return reply.code(204).send(null);
+    },
   );
   app.get(
     '/v1/audit',
@@ -126,7 +138,7 @@ export function tokenRoutes(app: FastifyInstance, services: Services): void {
         },
       },
     },
-    (request) => routes.audit(request),
+    (request) => routes.audit(request.query),
   );
 }
 
@@ -137,29 +149,28 @@ class TokenRoutes {
     this.#services = services;
   }
 
-  async create(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async create(asker: Asker, { ttl, ...order }: TokenBody): Promise<{ token: Token; secret: string }> {
     const { tokens, writes } = this.#services;
-    const { ttl, ...order } = request.body as TokenBody;
     const also = {
       expect: order.tenant === undefined ? undefined : this.#mustExist(order.tenant),
-      put: new Map([writes.record(request, { action: 'create-token', target: 'tokens', tenant: order.tenant })]),
+      put: new Map([writes.record(asker, { action: 'create-token', target: 'tokens', tenant: order.tenant })]),
     };
     const { token, secret } = await tokens.create({ ...order, ttl: secondsOf(ttl) }, also);
-    return reply.code(201).header('cache-control', 'no-store').send({ token, secret });
+    return { token, secret };
   }
 
-  async revoke(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async revoke(asker: Asker, token: string): Promise<void> {
     const { tokens, writes, hub } = this.#services;
-    const { token } = request.params as { token: string };
     const tenant = tokens.get(token)?.tenant;
-    const record = writes.record(request, { action: 'revoke-token', target: `tokens/${token}`, tenant });
+    const record = writes.record(asker, { action: 'revoke-token', target: `tokens/${token}`, tenant });
     await tokens.revoke(token, { put: new Map([record]) });
     hub.recheck();
-    return reply.code(204).send();
   }
 
-  async audit({ query }: FastifyRequest): Promise<object> {
-    const { limit = defaultLimit, ...rest } = query as Static<typeof AuditQuery>;
+  async audit({
+    limit = defaultLimit,
+    ...rest
+  }: Static<typeof AuditQuery>): Promise<{ items: AuditRecord[]; next: string | undefined }> {
     const { records, cursor } = await this.#services.audit.list({ limit, ...rest });
     return { items: records, next: cursor };
   }

@@ -1,11 +1,11 @@
 /** Changes of intent asked for over the API: judged by role, audited in the same commit. */
-import type { FastifyRequest } from 'fastify';
 import type { Audit, Deed } from '../auth/audit.ts';
 import { authorise, setsRestricted } from '../auth/roles.ts';
 import type { Intent, Operation, Result, TransactOptions } from '../intent/intent.ts';
 import type { Path } from '../intent/model.ts';
 import { tenantOf } from '../intent/path.ts';
 import { Problem } from '../problems.ts';
+import type { Asker } from './access.ts';
 import type { Fabric } from './context.ts';
 
 const hypervisors = 'hypervisors/';
@@ -25,14 +25,14 @@ export class Writes {
   }
 
   /** One resource: a PUT or DELETE. @throws Problem as Intent.transact, auth.forbidden */
-  async one(request: FastifyRequest, operation: Operation): Promise<Result> {
+  async one(request: Asker, operation: Operation): Promise<Result> {
     const deed = { action: operation.op, target: operation.path, tenant: tenantNameOf(operation.path) };
     return await this.#transact(request, [operation], deed, { many: false });
   }
 
   /** Many resources in one transaction. @throws Problem as Intent.transact, auth.forbidden */
   async many(
-    request: FastifyRequest,
+    request: Asker,
     operations: readonly Operation[],
     dryRun?: Pick<TransactOptions, 'dryRun' | 'whileStaged'>,
   ): Promise<Result> {
@@ -48,12 +48,12 @@ export class Writes {
   }
 
   /** The audit record of a request, to be put in the commit it describes. */
-  record(request: FastifyRequest, deed: Pick<Deed, 'action' | 'target' | 'tenant'>): [key: string, value: string] {
+  record(request: Asker, deed: Pick<Deed, 'action' | 'target' | 'tenant'>): [key: string, value: string] {
     return this.#audit.record({ ...deed, by: request.principal, request: request.id, from: request.ip ?? 'unix' });
   }
 
   async #transact(
-    request: FastifyRequest,
+    request: Asker,
     operations: readonly Operation[],
     deed: Pick<Deed, 'action' | 'target' | 'tenant'>,
     options: TransactOptions & { many: boolean },
@@ -70,7 +70,7 @@ export class Writes {
   }
 
   /** To declare a hypervisor lost gives its ids to others unconfirmed: not everybody who may write it may do that. */
-  #judgeLost(request: FastifyRequest, operations: readonly Operation[], many: boolean): void {
+  #judgeLost(request: Asker, operations: readonly Operation[], many: boolean): void {
     operations.forEach((operation, i) => {
       if (operation.op !== 'put' || !operation.path.startsWith(hypervisors)) return;
       if (operation.spec.admission !== 'lost') return;

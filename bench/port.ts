@@ -10,7 +10,7 @@ import { openVswitchVersion } from './support/farm.ts';
 import { machine, megabytes, milliseconds, numbers, quantile, timed } from './support/figures.ts';
 import { measureFloor } from './support/floor.ts';
 import { type CloudShape, describeShape, frame, type Place, portResource, ruleSpec } from './support/shape.ts';
-import { judgeSample, Tracer } from './support/trace.ts';
+import { carriedKey, judgeSample, Tracer } from './support/trace.ts';
 import { memoryOf } from './support/usage.ts';
 
 const [hypervisors = 20, networks = 50, spread = hypervisors] = numbers(20, 50);
@@ -41,7 +41,7 @@ for (let i = 0; i < samples; i++) {
 }
 console.log(`one rule: ${milliseconds(rules)}`);
 
-const tracer = new Tracer({ switches: farm.switches, tunnel: 'gre', carried: ['tun_id'] });
+const tracer = new Tracer({ switches: farm.switches, tunnel: 'gre', carried: carriedKey });
 const judged = await judgeSample(tracer, [...places, ...spares], 10);
 console.log(`${judged} pairs traced at both ends: what is allowed arrives, what is not does not`);
 

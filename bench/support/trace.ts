@@ -9,8 +9,11 @@ export type TraceOptions = {
   switches: DummySwitch[];
   /** Type of the tunnels' interfaces. */
   tunnel: 'gre' | 'geneve';
-  /** Fields of the tunnel that carry meaning between two hypervisors, beside the addresses. */
-  carried: readonly string[];
+  /**
+   * What the tunnel carries beside its addresses, in the notation of ofproto/trace, from the trace of a frame that was
+   * sent into it; undefined where the trace does not say.
+   */
+  carried(trace: string): string | undefined;
 };
 
 const interfaces = async (s: DummySwitch, condition: string, columns: string): Promise<unknown[][]> => {
@@ -60,16 +63,12 @@ export class Tracer {
   }
 
   async #arrive(from: Place, to: Place, sent: string, frame: string): Promise<string> {
-    const final = [...sent.matchAll(/Final flow: (.*)/g)].at(-1)?.[1] ?? '';
-    const marks = this.#options.carried.map((field) => {
-      const value = new RegExp(`\\b${field}=([^,]+)`).exec(final)?.[1];
-      if (value === undefined) throw new Error(`nothing carries ${field}:\n${sent}`);
-      return `${field}=${value}`;
-    });
+    const carried = this.#options.carried(sent);
+    if (carried === undefined) throw new Error(`what the tunnel carries is not told:\n${sent}`);
     const back = (await this.#tunnelsOf(to.host)).get(from.host);
     if (back === undefined) throw new Error(`hv${to.host} has no tunnel to hv${from.host}`);
     const outer = `tun_src=${encapIp(from.host)},tun_dst=${encapIp(to.host)}`;
-    return await this.#trace(to.host, [`in_port=${back}`, ...marks, outer, frame].join());
+    return await this.#trace(to.host, [`in_port=${back}`, carried, outer, frame].join());
   }
 
   #trace(host: number, flow: string): Promise<string> {
@@ -119,4 +118,10 @@ export async function judgeSample(tracer: Tracer, places: readonly Place[], coun
     judged++;
   }
   return judged;
+}
+
+/** A tunnel that carries a key and nothing else. */
+export function carriedKey(trace: string): string | undefined {
+  const final = [...trace.matchAll(/Final flow: (.*)/g)].at(-1)?.[1] ?? '';
+  return /\btun_id=[^,]+/.exec(final)?.[0];
 }

@@ -6,7 +6,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '../problems.ts';
 import { Feed } from './feed.ts';
 import type { LoggedChange, LoggedWrite, Medium, Trim } from './medium.ts';
-import type { Change, CommitResult, CommittedChange, Entry, Limits, Slice, Store } from './store.ts';
+import type {
+  Change,
+  CommitResult,
+  CommittedChange,
+  Entry,
+  Limits,
+  Slice,
+  Snapshot,
+  Store,
+  StoreHealth,
+} from './store.ts';
 import { checkKey, checkValue } from './validity.ts';
 
 export const defaultLimits: Limits = { writes: 50_000, changes: 100_000 };
@@ -27,12 +37,22 @@ type Waiting = {
   reject: (problem: Problem) => void;
 };
 
+type Cut = {
+  /** The log is to begin behind this revision. */
+  to: number;
+  resolve: () => void;
+  reject: (problem: Problem) => void;
+};
+
 /** `value` undefined: deleted. */
 type PendingWrite = { revision: number; value: string | undefined };
 
 /** Milliseconds between attempts to get a refusing disk back. */
 const firstPause = 100;
 const longestPause = 2_000;
+
+/** Changes of the log cut in one go; commits have their turn in between. */
+const cutAtOnce = 2_000;
 
 /** What belongs in the controller's log: that the disk refuses, why it still does, that it is back. */
 export type Report = (message: string) => void;
@@ -50,6 +70,8 @@ export class Journal implements Store {
   /** Revision of the next commit: ahead of `#revision` by what is pending. */
   #next: number;
   #queue: Waiting[] = [];
+  #cuts: Cut[] = [];
+  #lastWrite: { took: number; at: number } | undefined;
   #state: 'serving' | 'refused' | 'closed' = 'serving';
   #flushing: Promise<void> | undefined;
   /** The group under way. */
@@ -113,6 +135,49 @@ export class Journal implements Store {
 
   watch(from: number, signal?: AbortSignal): AsyncIterable<CommittedChange> {
     return this.#feed.watch(from, signal);
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    this.#mustServe();
+    const snapshot = this.#medium.snapshot();
+    try {
+      await this.#mustHaveReached(snapshot.revision);
+    } catch (error) {
+      await snapshot.close();
+      throw error;
+    }
+    const { revision } = snapshot;
+    return {
+      revision,
+      entries: () => this.#whileOpen(snapshot.entries()),
+      [Symbol.asyncDispose]: () => snapshot.close(),
+    };
+  }
+
+  async *#whileOpen(entries: AsyncIterable<Entry>): AsyncGenerator<Entry, void, void> {
+    for await (const entry of entries) {
+      if (this.#state === 'closed') this.#mustServe();
+      yield entry;
+    }
+  }
+
+  async compact(changes: number): Promise<void> {
+    if (!(Number.isSafeInteger(changes) && changes >= 0)) throw new RangeError(`${changes} is no number of changes`);
+    this.#mustServe();
+    await this.#cutTo(this.#revision - changes);
+    await this.#medium.compact();
+  }
+
+  #cutTo(to: number): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#cuts.push({ to, resolve, reject });
+    this.#flushing ??= this.#flush();
+    return promise;
+  }
+
+  async health(): Promise<StoreHealth> {
+    const { schema, bytes, free } = await this.#medium.health();
+    return { state: this.#state, schema, bytes, free, lastWrite: this.#lastWrite };
   }
 
   async commit(change: Change): Promise<CommitResult> {
@@ -203,16 +268,39 @@ export class Journal implements Store {
     do {
       this.#settling = this.#settle(this.#takeGroup());
       await this.#settling;
-    } while (this.#queue.length > 0);
+      await this.#cutSome();
+    } while (this.#queue.length > 0 || this.#cuts.length > 0);
     this.#flushing = undefined;
+  }
+
+  /** A piece of the cut that is due: nothing is under way meanwhile that might have to be taken back. Never rejects. */
+  async #cutSome(): Promise<void> {
+    const cut = this.#cuts[0];
+    if (cut === undefined) return;
+    const to = Math.min(cut.to, this.#oldest + cutAtOnce);
+    if (to > this.#oldest) {
+      try {
+        await this.#medium.cut({ from: this.#oldest, to });
+      } catch (error) {
+        this.#recovering = this.#refuse([], error);
+        return;
+      }
+      this.#oldest = to;
+    }
+    if (this.#oldest < cut.to && this.#state !== 'closed') return;
+    this.#cuts.shift();
+    if (this.#oldest < cut.to) cut.reject(unavailable('The store closed before the log was cut.'));
+    else cut.resolve();
   }
 
   /** Makes the group durable and answers it. Never rejects. */
   async #settle(group: Waiting[]): Promise<void> {
     const changes = group.flatMap(({ change }) => change ?? []);
     if (changes.length > 0) {
+      const begun = performance.now();
       try {
         await this.#write(changes);
+        this.#lastWrite = { took: performance.now() - begun, at: Date.now() };
       } catch (error) {
         // Nothing is awaited in between: no commit may be judged by what has just failed.
         this.#recovering = this.#refuse(group, error);
@@ -268,8 +356,9 @@ export class Journal implements Store {
   /** Fails everything under way, and stays until the disk is back with nothing of it on it. */
   async #refuse(group: readonly Waiting[], cause: unknown): Promise<void> {
     if (this.#state === 'serving') this.#state = 'refused';
-    const queued = this.#queue;
+    const queued = [...this.#queue, ...this.#cuts];
     this.#queue = [];
+    this.#cuts = [];
     this.#pending.clear();
     this.#next = this.#revision + 1;
     const reason = message(cause);

@@ -1,9 +1,11 @@
 /** The journal's medium on LevelDB. Layout: records.ts. */
 import { randomUUID } from 'node:crypto';
+import { readdir, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Level } from 'level';
 import { Problem } from '../problems.ts';
 import type { Opening } from './journal.ts';
-import { type LoggedChange, type Medium, type Trim, told } from './medium.ts';
+import { type LoggedChange, type Medium, type MediumSnapshot, type Trim, told } from './medium.ts';
 import { Recent } from './recent.ts';
 import {
   dataPrefix,
@@ -15,10 +17,13 @@ import {
   metaKeys,
   prefixEnd,
 } from './records.ts';
-import type { CommittedChange, Entry, Slice } from './store.ts';
+import type { CommittedChange, Entry, Slice, StoreHealth } from './store.ts';
 import type { VoidMark } from './void-mark.ts';
 
 export type Database = Level<string, string>;
+
+/** What LevelDB has beside what the published type, of every platform's database, names. */
+type Compactable = Database & { compactRange(start: string, end: string): Promise<void> };
 
 const durable = { sync: true };
 
@@ -27,6 +32,9 @@ const readInPlace = 64;
 
 /** What a watcher that is behind reads at once. */
 const readAtOnce = { changes: 256, characters: 1 << 20 };
+
+/** What a snapshot reads at once. */
+const entriesAtOnce = { entries: 512, bytes: 256 << 10 };
 
 /** Newest changes held for live watchers. */
 const recentlyHeld = { changes: 1024, characters: 8 << 20 };
@@ -40,6 +48,7 @@ export class LevelMedium implements Medium {
   readonly #reopen: () => Promise<Database>;
   readonly #release: () => Promise<void>;
   readonly #session: string;
+  readonly #schema: number;
   readonly #recent = new Recent(recentlyHeld.changes, recentlyHeld.characters);
   #lost: Problem | undefined;
 
@@ -49,12 +58,14 @@ export class LevelMedium implements Medium {
     reopen: () => Promise<Database>,
     release: () => Promise<void>,
     session: string,
+    schema: number,
   ) {
     this.#database = database;
     this.#mark = mark;
     this.#reopen = reopen;
     this.#release = release;
     this.#session = session;
+    this.#schema = schema;
   }
 
   /** @param reopen A new, open database on the same place. @param release Called before the lock is given up for good. */
@@ -63,10 +74,11 @@ export class LevelMedium implements Medium {
     mark: VoidMark,
     reopen: () => Promise<Database>,
     release: () => Promise<void>,
+    schema: number,
   ): Promise<LevelMedium> {
     const session = randomUUID();
     await database.put(metaKeys.session, session, durable);
-    return new LevelMedium(database, mark, reopen, release, session);
+    return new LevelMedium(database, mark, reopen, release, session, schema);
   }
 
   async append(changes: readonly LoggedChange[], trim: Trim): Promise<void> {
@@ -146,6 +158,53 @@ export class LevelMedium implements Medium {
       if (characters > readAtOnce.characters) break;
     }
     return changes;
+  }
+
+  snapshot(): MediumSnapshot {
+    const database = this.#database;
+    const snapshot = database.snapshot();
+    const revision = Number(database.getSync(metaKeys.revision, { snapshot }));
+    const range = { gte: dataPrefix, lt: prefixEnd(dataPrefix), highWaterMarkBytes: entriesAtOnce.bytes };
+    async function* entries(): AsyncGenerator<Entry, void, void> {
+      const iterator = database.iterator({ ...range, snapshot });
+      try {
+        for (;;) {
+          const part = await reading(() => iterator.nextv(entriesAtOnce.entries));
+          if (part.length === 0) return;
+          for (const [stored, text] of part) yield { key: stored.slice(dataPrefix.length), ...decodeValue(text) };
+        }
+      } finally {
+        await iterator.close();
+      }
+    }
+    return { revision, entries, close: () => snapshot.close() };
+  }
+
+  async cut(trim: Trim): Promise<void> {
+    const batch = this.#database.batch();
+    for (let revision = trim.from + 1; revision <= trim.to; revision++) batch.del(logKey(revision));
+    batch.put(metaKeys.oldest, String(trim.to));
+    await batch.write(durable);
+  }
+
+  async compact(): Promise<void> {
+    await reading(() => (this.#database as Compactable).compactRange('', prefixEnd('')));
+  }
+
+  async health(): Promise<Pick<StoreHealth, 'schema' | 'bytes' | 'free'>> {
+    const { location } = this.#database;
+    const sizes = (await readdir(location)).map(async (name) => {
+      try {
+        return (await stat(join(location, name))).size;
+      } catch (error) {
+        // LevelDB removes files as it goes.
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+        throw error;
+      }
+    });
+    const { bavail, bsize } = await statfs(location);
+    const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+    return { schema: this.#schema, bytes, free: bavail * bsize };
   }
 
   async disown(after: number): Promise<void> {

@@ -41,7 +41,8 @@ export async function openLevelStore(directory: string, options: LevelStoreOptio
       mark = await VoidMark.open(join(directory, 'void'));
       const opening = await bringUp(opened, mark, schema, directory, limits);
       const release = () => forgetHolder(holder);
-      return new Journal(await LevelMedium.take(opened, mark, openDatabase, release), opening, limits, report);
+      const medium = await LevelMedium.take(opened, mark, openDatabase, release, schema.version);
+      return new Journal(medium, opening, limits, report);
     } catch (error) {
       await mark?.close();
       await opened.close();

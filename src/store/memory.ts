@@ -1,10 +1,14 @@
 /** A store in memory, for tests: the journal's semantics without a disk. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { defaultLimits, Journal } from './journal.ts';
-import { type LoggedChange, type Medium, type Trim, told } from './medium.ts';
+import { type LoggedChange, type Medium, type MediumSnapshot, type Trim, told } from './medium.ts';
 import type { CommittedChange, Entry, Limits, Slice, Store } from './store.ts';
 
 /** Changes told at once to a watcher that is behind. */
 const readAtOnce = 256;
+
+/** Entries of a snapshot told in one turn of the event loop. */
+const entriesAtOnce = 512;
 
 /** What a disk is to the other stores: give it to a second store to see what a restart keeps. */
 export class MemoryDisk {
@@ -61,8 +65,7 @@ export class MemoryMedium implements Medium {
   }
 
   async list(prefix: string, slice: Slice | undefined): Promise<{ revision: number; entries: Entry[] }> {
-    this.#sorted ??= [...this.#disk.entries.keys()].sort();
-    const keys = this.#sorted;
+    const keys = this.#keys();
     let first = position(keys, prefix);
     // Keys end before 0x7f, see checkKey.
     let last = position(keys, `${prefix}\x7f`);
@@ -87,6 +90,26 @@ export class MemoryMedium implements Medium {
     return changes;
   }
 
+  snapshot(): MediumSnapshot {
+    const { revision, entries } = this.#disk;
+    // Entries are replaced, never changed.
+    const held = this.#keys().map((key) => entries.get(key)!);
+    return { revision, entries: () => slowly(held), close: () => Promise.resolve() };
+  }
+
+  async cut(trim: Trim): Promise<void> {
+    const disk = this.#disk;
+    if (disk.refusal !== undefined) throw disk.refusal;
+    for (let revision = trim.from + 1; revision <= trim.to; revision++) disk.log.delete(revision);
+    disk.oldest = trim.to;
+  }
+
+  async compact(): Promise<void> {}
+
+  async health(): Promise<{ schema: undefined; bytes: undefined; free: undefined }> {
+    return { schema: undefined, bytes: undefined, free: undefined };
+  }
+
   /** `append` does all or nothing: there is nothing to take back. */
   async disown(): Promise<void> {}
 
@@ -96,6 +119,18 @@ export class MemoryMedium implements Medium {
   }
 
   async close(): Promise<void> {}
+
+  #keys(): string[] {
+    this.#sorted ??= [...this.#disk.entries.keys()].sort();
+    return this.#sorted;
+  }
+}
+
+async function* slowly(held: readonly Entry[]): AsyncGenerator<Entry, void, void> {
+  for (const [at, entry] of held.entries()) {
+    if (at % entriesAtOnce === 0) await nextTurn();
+    yield { ...entry };
+  }
 }
 
 /** Where the key is or would be. */

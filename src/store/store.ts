@@ -38,6 +38,28 @@ export type Limits = {
   changes: number;
 };
 
+/** Everything there was at one revision. Until it is closed the medium keeps what was replaced since. */
+export interface Snapshot extends AsyncDisposable {
+  readonly revision: number;
+  /**
+   * Every entry, sorted by key; read from the medium as it is consumed, a little at a time.
+   * @throws Problem `store.unavailable` when the disk fails, or the store closes, on the way.
+   */
+  entries(): AsyncIterable<Entry>;
+}
+
+/** How the store is, for those who look after it. */
+export type StoreHealth = {
+  state: 'serving' /** The disk refuses; commits and reads fail meanwhile. */ | 'refused' | 'closed';
+  /** Version of the layout on the disk. */
+  schema: number | undefined;
+  /** Bytes it takes there, and bytes left for it. */
+  bytes: number | undefined;
+  free: number | undefined;
+  /** The newest write: milliseconds until it was durable, and when that was (since the epoch). */
+  lastWrite: { took: number; at: number } | undefined;
+};
+
 /** A part of a list: so many entries behind a key, in the direction of reading. */
 export type Slice = { limit: number; after?: string; reverse?: boolean };
 
@@ -66,5 +88,13 @@ export interface Store {
    * `from` lies ahead of the store (it was restored from a backup, say).
    */
   watch(from: number, signal?: AbortSignal): AsyncIterable<CommittedChange>;
+  /** What is durable now, to be read at leisure while commits go on. @throws Problem `store.unavailable` */
+  snapshot(): Promise<Snapshot>;
+  /**
+   * Cuts the change log to its newest `changes`, and has the medium give back what was deleted. Commits go on meanwhile.
+   * @throws Problem `store.unavailable` when the disk refuses; the log may be shorter then, and nothing else has changed.
+   */
+  compact(changes: number): Promise<void>;
+  health(): Promise<StoreHealth>;
   close(): Promise<void>;
 }

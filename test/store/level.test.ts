@@ -150,6 +150,27 @@ describe('the sync', () => {
   });
 });
 
+describe('the room on the disk', () => {
+  test('is told, and given back by compaction', async () => {
+    await using place = levelPlace();
+    const store = await place.open();
+    const values = Array.from({ length: 2_000 }, (_, n): [string, string] => [
+      `k${n}`,
+      JSON.stringify(`${n} `.repeat(900)),
+    ]);
+    for (let at = 0; at < values.length; at += 200) await store.commit(put(...values.slice(at, at + 200)));
+    await store.commit({ delete: values.map(([key]) => key) });
+    const before = await store.health();
+    expect(before).toMatchObject({ state: 'serving', schema: schema.version, free: expect.any(Number) });
+    expect(before.bytes).toBeGreaterThan(1 << 20);
+    await store.compact(0);
+    expect((await store.health()).bytes).toBeLessThan(before.bytes! / 2);
+    expect((await store.list('')).entries).toEqual([]);
+    await store.close();
+    expect((await store.health()).state).toBe('closed');
+  });
+});
+
 describe('between disk and answer', () => {
   /** Resolves once the next write is on the disk; its answer is held until the function it resolves to is called. */
   async function hold(place: LevelPlace, write: () => Promise<unknown>) {

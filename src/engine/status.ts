@@ -226,16 +226,21 @@ export class StatusBoard implements StatusSource {
     setImmediate(() => {
       this.#telling = false;
       for (const path of [...this.#restless]) {
-        const resource = this.#options.view.get(path);
-        if (resource === undefined) {
-          this.#restless.delete(path);
-          continue;
-        }
-        const status = this.status(resource);
-        if (status.state !== 'pending') this.#restless.delete(path);
+        const status = this.#told(path);
+        if (status.state !== 'pending' && status.state !== 'deleting') this.#restless.delete(path);
         for (const listener of this.#listeners) listener(path, status);
       }
     });
+  }
+
+  /** What listeners are told of a path: of one that is gone, once more when the last switch has confirmed. */
+  #told(path: Path): Status {
+    const resource = this.#options.view.get(path);
+    if (resource !== undefined) return this.status(resource);
+    const { observed } = this.#options.progress;
+    const open = this.deleting(path) !== undefined;
+    const state: State = open ? 'deleting' : 'programmed';
+    return { state, observedRevision: observed, programmedRevision: open ? 0 : observed, conditions: [] };
   }
 }
 

@@ -196,6 +196,33 @@ test('a deleted object answers as deleting until every switch has confirmed, the
   expect(core.status.deleting(`${network}/rules/r`)).toBe(undefined);
 });
 
+test('listeners are told of a deletion, and once more when it is done', async () => {
+  await put(`${network}/rules/r`, {
+    action: 'allow',
+    priority: 1,
+    from: { any: true },
+    to: { any: true },
+    protocol: 'any',
+  });
+  await quiet();
+  const told: string[] = [];
+  const unsubscribe = core.status.onStatus((path, { state }) => {
+    if (path.endsWith('/rules/r')) told.push(state);
+  });
+  fake.prompt = false;
+  await core.intent.transact([{ op: 'delete', path: `${network}/rules/r` }], { restrictedAllowed: true });
+  await quiet();
+  expect(new Set(told)).toEqual(new Set(['deleting']));
+  fake.acknowledge();
+  await quiet();
+  expect(told.at(-1)).toBe('programmed');
+  const before = told.length;
+  fake.acknowledge();
+  await quiet();
+  expect(told.length).toBe(before);
+  unsubscribe();
+});
+
 test('a network whose offering promises what nobody provides is degraded, its tiers work', async () => {
   await put('tenants/acme/networks/fancy', { offering: 'gold', cidr: '10.1.0.0/16' });
   await put('tenants/acme/networks/fancy/tiers/web', { cidr: '10.1.1.0/24' });

@@ -11,6 +11,7 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
  */
 export const directions: Record<string, readonly string[]> = {
   problems: [],
+  version: [],
   validate: ['problems'],
   config: ['problems', 'validate'],
   pipeline: ['problems'],
@@ -22,8 +23,31 @@ export const directions: Record<string, readonly string[]> = {
   inventory: ['intent', 'drivers', 'store', 'problems'],
   compile: ['intent', 'catalog', 'inventory', 'pipeline', 'drivers', 'problems'],
   reconcile: ['drivers', 'intent', 'pipeline', 'problems'],
-  engine: ['compile', 'reconcile', 'inventory', 'catalog', 'intent', 'drivers', 'pipeline', 'store', 'problems'],
-  api: ['config', 'auth', 'reconcile', 'catalog', 'intent', 'drivers', 'pipeline', 'store', 'validate', 'problems'],
+  engine: [
+    'compile',
+    'reconcile',
+    'inventory',
+    'catalog',
+    'intent',
+    'drivers',
+    'pipeline',
+    'store',
+    'version',
+    'problems',
+  ],
+  api: [
+    'config',
+    'auth',
+    'reconcile',
+    'catalog',
+    'intent',
+    'drivers',
+    'pipeline',
+    'store',
+    'validate',
+    'version',
+    'problems',
+  ],
   cli: ['intent', 'problems'],
   'plugins/openvswitch': ['pipeline', 'drivers', 'problems'],
   'token-care': ['auth', 'intent'],
@@ -32,7 +56,8 @@ export const directions: Record<string, readonly string[]> = {
   controller: ['*', 'plugins/openvswitch'],
   sandbox: ['*', 'plugins/openvswitch'],
   serve: ['controller', 'config', 'problems'],
-  main: ['serve', 'sandbox', 'cli'],
+  restore: ['store', 'problems'],
+  main: ['serve', 'restore', 'sandbox', 'cli'],
   node24: [],
   lock: [],
   setup: ['sandbox', 'node24', 'lock'],
@@ -100,6 +125,7 @@ export function picture(imports: readonly Import[]): string {
     'token-care',
     'controller',
     'serve',
+    'restore',
     'main',
     'sandbox',
     'setup',
@@ -107,7 +133,7 @@ export function picture(imports: readonly Import[]): string {
     'node24',
     'lock',
   ]);
-  const ground = new Set(['problems', 'validate']);
+  const ground = new Set(['problems', 'validate', 'version']);
   const edges = new Set(
     imports
       .filter(({ from, to }) => !composers.has(from) && !ground.has(to) && !ground.has(from))

@@ -1,9 +1,12 @@
-/** The `keyway` program: `serve`, `sandbox`, or a command of the CLI. Each is loaded only when it is asked for. */
+/** The `keyway` program: `serve`, `restore`, `sandbox`, or a command of the CLI. Each is loaded only when it is asked for. */
 const [command, ...rest] = process.argv.slice(2);
 
 if (command === 'serve' && !asksHelp(rest)) {
   const { serve } = await import('./serve.ts');
   process.exitCode = await serve(rest);
+} else if (command === 'restore' && !asksHelp(rest)) {
+  const { restore } = await import('./restore.ts');
+  process.exitCode = await restore(rest);
 } else if (command === 'sandbox' && !asksHelp(rest)) {
   const { sandboxCommand } = await import('./sandbox/command.ts');
   process.exitCode = await sandboxCommand(rest);

@@ -1,15 +1,11 @@
 /** `/openapi.json` and `/docs`, made from the routes. */
-import { readFileSync } from 'node:fs';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { definitions, kinds } from '../intent/resources/index.ts';
+import { version } from '../version.ts';
 import { componentSchemas } from './schemas.ts';
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
 
 const description = `Names in paths are chosen by the caller. \`PUT\` creates or replaces, is idempotent, and takes back what \`GET\` gave: read-only
 members are accepted and ignored, and what the server filled keeps its value when left out. Unknown members and wrong types

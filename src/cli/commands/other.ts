@@ -220,6 +220,33 @@ export const programCommands: Command[] = [
     load: ownProgram,
   },
   {
+    words: ['restore'],
+    summary: 'Make a data directory from a backup, for keyway serve to be started on',
+    details: [
+      'Offline: it talks to no controller, and never writes over a store that is there. The file is judged whole by its checksum, and a backup of a newer Keyway is refused; whatever is refused leaves nothing behind.',
+      'Revisions go on from the backup, so that ETags and ids mean what they meant; the change log begins there. Tokens are those of the backup: what was revoked since is valid again.',
+    ],
+    positionals: [{ name: 'FILE', description: 'What keyway backup wrote', required: true, complete: 'files' }],
+    flags: [
+      {
+        name: 'data-dir',
+        type: 'value',
+        required: true,
+        placeholder: 'DIR',
+        description: 'Where the store is to lie; DIR/store must not exist, or be empty',
+        complete: 'files',
+      },
+    ],
+    shared: [],
+    examples: [
+      {
+        line: 'keyway restore keyway.backup --data-dir /var/lib/keyway',
+        says: 'Then: keyway serve --data-dir /var/lib/keyway',
+      },
+    ],
+    load: ownProgram,
+  },
+  {
     words: ['sandbox'],
     summary: 'Run a controller with switches, hypervisors and VMs around it, in namespaces of this machine',
     positionals: [],
@@ -245,7 +272,7 @@ export const programCommands: Command[] = [
 
 /** They reach runCli only when main.ts does not see them as its own, a fault of the program. */
 function ownProgram(): Promise<never> {
-  return Promise.reject(new Error('serve and sandbox are started by the program, not by the CLI'));
+  return Promise.reject(new Error('serve, restore and sandbox are started by the program, not by the CLI'));
 }
 
 export const otherGroups: Group[] = [
@@ -255,6 +282,7 @@ export const otherGroups: Group[] = [
   { word: 'shell', summary: 'Type commands one after another', section: 'Other' },
   { word: 'completion', summary: 'Completion for bash, zsh and fish', section: 'Other' },
   { word: 'serve', summary: 'Run the controller', section: 'Other' },
+  { word: 'restore', summary: 'Make a data directory from a backup', section: 'Other' },
   { word: 'sandbox', summary: 'A controller with switches and VMs around it, to try things on', section: 'Other' },
   { word: 'help', summary: 'Help of a command', section: 'Other' },
 ];

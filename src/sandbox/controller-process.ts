@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ControllerFacts, ControllerSettings } from './operations.ts';
 
@@ -15,12 +16,16 @@ export type ControllerProcess = {
   stop(signal: NodeJS.Signals): Promise<void>;
 };
 
-const entry = fileURLToPath(new URL('./controller-main.ts', import.meta.url));
+const own = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The program to start, of this version or of another one whose tree is elsewhere. */
+const entryOf = (source: string): string => join(source, 'src/sandbox/controller-main.ts');
 
 /** Starts the controller in a process of its own, so that it can die without the sandbox. @throws Error with the end of its log. */
 export function startControllerProcess(settings: ControllerSettings, log: string): Promise<ControllerProcess> {
   const output = openSync(log, 'a', 0o600);
-  const args = ['--pdeathsig', 'KILL', '--', process.execPath, entry, JSON.stringify(settings)];
+  const { source = own, ...rest } = settings;
+  const args = ['--pdeathsig', 'KILL', '--', process.execPath, entryOf(source), JSON.stringify(rest)];
   const child = spawn('setpriv', args, { stdio: ['ignore', output, output, 'ipc'] });
   const ended = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => resolve(signal === null ? `exit status ${code}` : `signal ${signal}`));

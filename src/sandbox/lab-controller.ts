@@ -11,8 +11,11 @@ import { underlay } from './underlay.ts';
 export type LabController = {
   /** Unix socket of the REST API. */
   apiSocket: string;
-  /** Starts it and waits until its API answers; after a kill it goes on with the same data. `extra` goes to startController. */
-  startController(extra?: Record<string, unknown>): Promise<ControllerFacts>;
+  /**
+   * Starts it and waits until its API answers; after a kill it goes on with the same data. `extra` goes to
+   * startController; `source` is the root of another version's tree.
+   */
+  startController(extra?: Record<string, unknown>, source?: string): Promise<ControllerFacts>;
   /** SIGKILL unless told. Resolves when it is gone; the data stay. */
   killController(signal?: NodeJS.Signals): Promise<void>;
   /** File with the first admin token, mode 0600. */
@@ -47,13 +50,14 @@ export function createLabController(enclosure: Enclosure, directory: string): La
   return {
     apiSocket,
     admin,
-    async startController(extra) {
+    async startController(extra, source) {
       facts = await enclosure.call('controller.start', {
         dataDir,
         apiSocket,
         address: underlay.management.controller,
         trustedNetworks: [underlay.management.prefix],
         ...(extra === undefined ? {} : { extra }),
+        ...(source === undefined ? {} : { source }),
       });
       return facts;
     },

@@ -24,6 +24,8 @@ export type ControllerSettings = {
   trustedNetworks: string[];
   /** Write options:local_ip on tunnels. */
   tunnelLocalIp: boolean;
+  /** Root of the tree to start it from, for another version of it; this one unless told. */
+  source?: string;
   /** Goes to startController as it is, over what is set here. */
   extra?: Record<string, unknown>;
 };

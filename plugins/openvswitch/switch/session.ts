@@ -9,6 +9,7 @@ import { flowDescRequest, multipartType } from '../openflow/messages.ts';
 import { parseError, parseFlowUpdates, parseMultipart } from '../openflow/replies.ts';
 import type { AuditPacer } from './audit.ts';
 import { Comparison } from './comparison.ts';
+import type { ConnectPacer } from './connect-pacer.ts';
 import { type Connection, ConnectionClosed } from './connection.ts';
 import { multipart } from './multipart.ts';
 import { cookieOf, Operations } from './operations.ts';
@@ -32,6 +33,7 @@ export type SessionOptions = {
   connection: Connection;
   settings: SwitchSettings;
   audits: AuditPacer;
+  connects: ConnectPacer;
   events: FlowEvents;
   log: Log;
 };
@@ -44,6 +46,7 @@ export class Session {
   readonly #state: SwitchState;
   readonly #settings: SwitchSettings;
   readonly #audits: AuditPacer;
+  readonly #connects: ConnectPacer;
   readonly #programmer: Programmer;
   readonly #events: FlowEvents;
   readonly #log: Log;
@@ -61,8 +64,9 @@ export class Session {
   /** Drift told last under the policy `report`, so that it is told once. */
   #reported = '';
 
-  constructor({ state, connection, settings, audits, events, log }: SessionOptions) {
+  constructor({ state, connection, settings, audits, connects, events, log }: SessionOptions) {
     this.#audits = audits;
+    this.#connects = connects;
     this.#programmer = new Programmer({ state, connection, settings, events, log });
     this.#state = state;
     this.connection = connection;
@@ -89,7 +93,12 @@ export class Session {
     try {
       this.#watching = await watchForChanges(this.connection, this.#settings, this.#log);
       while (!this.#state.ready) await this.#sleep(Number.POSITIVE_INFINITY);
-      await this.#untilDesired('connect');
+      const endTurn = await this.#connects.turn();
+      try {
+        await this.#untilDesired('connect');
+      } finally {
+        endTurn();
+      }
       this.#live = true;
       this.#events.connected(this.#state.hypervisor);
       this.#programmer.confirm();

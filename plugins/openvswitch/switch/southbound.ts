@@ -10,6 +10,7 @@ import { ctFlushZone, flowDescRequest } from '../openflow/messages.ts';
 import { parseFlowDescPart } from '../openflow/replies.ts';
 import { AuditPacer } from './audit.ts';
 import type { DriftRecords } from './comparison.ts';
+import { ConnectPacer } from './connect-pacer.ts';
 import { type Connection, ConnectionClosed } from './connection.ts';
 import { OpenflowListener } from './listener.ts';
 import { confirmed, multipart } from './multipart.ts';
@@ -77,6 +78,7 @@ export class Southbound {
   readonly #options: SouthboundOptions;
   readonly #slab = new Slab();
   readonly #audits = new AuditPacer();
+  readonly #connects = new ConnectPacer();
   readonly #switches = new Map<HypervisorNumber, Managed>();
   readonly #byDatapathId = new Map<bigint, HypervisorNumber>();
   readonly #listener: OpenflowListener;
@@ -259,7 +261,15 @@ export class Southbound {
     }
     managed.session?.connection.close('replaced by a newer session of the same switch');
     const { settings, events, log } = this.#options;
-    const session = new Session({ state: managed.state, connection, settings, audits: this.#audits, events, log });
+    const session = new Session({
+      state: managed.state,
+      connection,
+      settings,
+      audits: this.#audits,
+      connects: this.#connects,
+      events,
+      log,
+    });
     managed.session = session;
     log.debug({ hypervisor, peer: connection.peer }, 'a switch connected');
     // One session at a time works on the state: the one before has to have let go of it.

@@ -14,6 +14,8 @@ import { Zones, zonesPrefix } from '../inventory/zones.ts';
 import { Problem } from '../problems.ts';
 import type { Progress } from '../reconcile/progress.ts';
 import type { Store } from '../store/store.ts';
+import { Tunnels } from './tunnels.ts';
+import { ZoneFlusher } from './zone-flusher.ts';
 
 export type EngineEvent =
   | { type: 'commit'; commit: Commit }
@@ -46,24 +48,24 @@ export class Engine {
   readonly bindings: Bindings;
   readonly zones = new Zones();
   readonly compiler: Compiler;
+  readonly tunnels: Tunnels;
   readonly #view: View;
   readonly #store: Store;
   readonly #plugin: SwitchPlugin;
   readonly #progress: Progress;
   readonly #log: Logger;
+  readonly #flusher: ZoneFlusher;
   #queue: EngineEvent[] = [];
   #running: Promise<void> | undefined;
   #stopped = false;
   #loaded = false;
   readonly #touched = new Set<Path>();
-  readonly #tunnelSubjects = new Set<HypervisorNumber>();
-  readonly #retunnel = new Set<HypervisorNumber>();
-  readonly #wantedTunnels = new Map<HypervisorNumber, Map<HypervisorNumber, string>>();
+  /** Hypervisors whose tunnels have changed, or should, in this step. */
+  readonly #tunnelsTold = new Set<HypervisorNumber>();
   /** Hypervisors that have told their interfaces and whose switches are not to be written to yet. */
   readonly #unready = new Set<Member>();
   /** Hypervisors whose tunnels are being waited for. */
   readonly #patient = new Set<HypervisorNumber>();
-  readonly #flushing = new Set<string>();
   readonly #chassisWrites = new Map<string, string>();
   #deletes: string[] = [];
   /** Called after each pass with what was deleted in it, and the switches the pass went to. */
@@ -78,6 +80,10 @@ export class Engine {
     this.#progress = options.progress;
     this.#log = options.log;
     this.bindings = new Bindings(options.view, this.fleet);
+    this.tunnels = new Tunnels(this.fleet, this.bindings.placement, options.plugin);
+    this.#flusher = new ZoneFlusher(this.zones, options.plugin, options.progress, options.log, (h) =>
+      this.fleet.name(h),
+    );
     this.compiler = new Compiler(this.state, (flows) => options.plugin.encode(flows));
   }
 
@@ -175,20 +181,18 @@ export class Engine {
       this.compiler.markPlacement(effect);
       this.#touched.add(decision.port);
       for (const h of effect.tenantHosts) {
-        this.#retunnel.add(h);
+        this.tunnels.reconsider(h);
         for (const peer of this.bindings.placement.hostsOfTenant(parentPath(parentPath(decision.port))))
-          this.#retunnel.add(peer);
+          this.tunnels.reconsider(peer);
       }
     });
-    this.#setTunnels();
-    for (const h of this.#tunnelSubjects)
-      for (const peer of this.#peersEver(h)) this.compiler.mark(`tunnel:${h}:${peer}`);
+    for (const h of this.tunnels.settle()) this.#tunnelsTold.add(h);
     const delta = this.compiler.flush();
     this.#send(delta, revision, deleted);
-    this.#countMissingTunnels();
-    this.#tunnelSubjects.clear();
+    for (const h of this.#tunnelsTold) this.#progress.tunnelsMissing(h, this.tunnels.missing(h));
+    this.#tunnelsTold.clear();
     for (const member of this.#unready) this.#readyIfComplete(member);
-    this.#flushRetired();
+    this.#flusher.run(() => this.push({ type: 'settle' }));
   }
 
   #take(event: EngineEvent, deleted: Resource[]): void {
@@ -228,7 +232,7 @@ export class Engine {
             this.compiler.mark(`tunnel:${event.hypervisor}:${peer}`);
         }
         member.tunnels = event.ofports;
-        this.#tunnelSubjects.add(event.hypervisor);
+        this.#tunnelsTold.add(event.hypervisor);
         return;
       }
       case 'settle':
@@ -250,7 +254,7 @@ export class Engine {
       if (member?.present === true && member.facts !== undefined) this.fleet.seen(member.facts);
       this.#plugin.dismiss(number);
       this.#progress.remove(number);
-      this.#wantedTunnels.delete(number);
+      this.tunnels.forget(number);
       this.#deletes.push(...this.zones.forget(number), `${chassisPrefix}${number}`);
       this.#chassisWrites.delete(`${chassisPrefix}${number}`);
       this.compiler.mark('base');
@@ -276,8 +280,8 @@ export class Engine {
   /** The encapsulation address of a hypervisor that is away must be known after a restart too, or its tunnels would go. */
   #rememberChassis(member: Member): void {
     this.#chassisWrites.set(`${chassisPrefix}${member.number}`, JSON.stringify(member.facts));
-    for (const peer of this.bindings.placement.peersOf(member.number)) this.#retunnel.add(peer);
-    this.#retunnel.add(member.number);
+    for (const peer of this.bindings.placement.peersOf(member.number)) this.tunnels.reconsider(peer);
+    this.tunnels.reconsider(member.number);
   }
 
   #zoneFor(decision: Decision): number | undefined {
@@ -309,41 +313,6 @@ export class Engine {
     }
   }
 
-  #setTunnels(): void {
-    for (const h of this.#retunnel) {
-      if (this.fleet.get(h) === undefined) continue;
-      const wanted = new Map<HypervisorNumber, string>();
-      for (const peer of this.bindings.placement.peersOf(h)) {
-        const ip = this.fleet.get(peer)?.facts?.encapIp;
-        if (ip !== undefined) wanted.set(peer, ip);
-      }
-      const before = this.#wantedTunnels.get(h);
-      if (before !== undefined && sameMap(before, wanted)) continue;
-      this.#wantedTunnels.set(h, wanted);
-      this.#tunnelSubjects.add(h);
-      this.#plugin.setTunnels(
-        h,
-        [...wanted].map(([peer, remoteIp]) => ({ peer, remoteIp })),
-      );
-    }
-    this.#retunnel.clear();
-  }
-
-  #peersEver(h: HypervisorNumber): Iterable<HypervisorNumber> {
-    return new Set([...(this.#wantedTunnels.get(h)?.keys() ?? []), ...(this.fleet.get(h)?.tunnels.keys() ?? [])]);
-  }
-
-  #missingTunnels(h: HypervisorNumber): number {
-    const there = this.fleet.get(h)?.tunnels;
-    let missing = 0;
-    for (const peer of this.#wantedTunnels.get(h)?.keys() ?? []) if (there?.has(peer) !== true) missing++;
-    return missing;
-  }
-
-  #countMissingTunnels(): void {
-    for (const h of this.#tunnelSubjects) this.#progress.tunnelsMissing(h, this.#missingTunnels(h));
-  }
-
   #send(delta: Delta, revision: number, deleted: Resource[]): void {
     // A hypervisor that was given up in this step is no longer anybody's to write to.
     const ours = (h: HypervisorNumber) => this.fleet.programmed.has(h);
@@ -366,7 +335,7 @@ export class Engine {
   /** A switch is brought in line once everything that belongs on it is known: its interfaces and its tunnels' ports. */
   #readyIfComplete(member: Member): void {
     if (member.ready || !member.reported) return;
-    if (this.#missingTunnels(member.number) > 0) {
+    if (this.tunnels.missing(member.number) > 0) {
       if (this.#patient.has(member.number)) return;
       this.#patient.add(member.number);
       setTimeout(() => {
@@ -389,38 +358,4 @@ export class Engine {
     member.ready = true;
     this.#plugin.ready(member.number);
   }
-
-  /** Zones that were given up: flushed once the switch has confirmed that no flow uses them. */
-  #flushRetired(): void {
-    for (const number of this.zones.withRetired()) {
-      const member = this.fleet.get(number);
-      const progress = this.#progress.of(number);
-      if (member === undefined || progress?.connected !== true || progress.acknowledged < progress.sent) continue;
-      for (const zone of this.zones.retired(member.number)) {
-        const key = `${member.number}/${zone}`;
-        if (this.#flushing.has(key)) continue;
-        this.#flushing.add(key);
-        this.#plugin
-          .flushZone(member.number, zone)
-          .then(
-            () => {
-              this.zones.release(member.number, zone);
-              this.push({ type: 'settle' });
-            },
-            (error: unknown) =>
-              this.#log.warn(
-                { err: error, hypervisor: member.resource.name, zone },
-                'a conntrack zone could not be flushed; it stays retired',
-              ),
-          )
-          .finally(() => this.#flushing.delete(key));
-      }
-    }
-  }
-}
-
-function sameMap<K, V>(a: Map<K, V>, b: Map<K, V>): boolean {
-  if (a.size !== b.size) return false;
-  for (const [k, v] of a) if (b.get(k) !== v) return false;
-  return true;
 }

@@ -1,4 +1,5 @@
 /** The controller of a benchmark, as a process of its own: settings come as one JSON argument, facts go back over IPC. */
+import { flushCompileCache } from 'node:module';
 import { startController } from '../../src/controller.ts';
 import type { ControllerFacts, ControllerSettings } from './controller-process.ts';
 
@@ -27,6 +28,8 @@ const stop = (): void => {
   );
 };
 for (const signal of ['SIGTERM', 'SIGINT', 'disconnect'] as const) process.once(signal, stop);
+// It may be killed later, and then nothing is written on the way out.
+flushCompileCache();
 const facts: ControllerFacts = {
   url: controller.apiUrls[0]!,
   manager: controller.managers[0]!,

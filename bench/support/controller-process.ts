@@ -2,8 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ephemeralDirectory } from '../../src/sandbox/ephemeral.ts';
+import { cacheDirectory } from '../../src/sandbox/open-vswitch/cache-directory.ts';
 import { ApiClient } from './api-client.ts';
 
 /** The same over a restart, as a controller's are: hypervisors come back to where they were. */
@@ -47,7 +49,12 @@ function launch(settings: ControllerSettings): Promise<{ child: ChildProcess; fa
   const profile = process.env.KEYWAY_BENCH_PROFILE;
   const flags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
   const args = ['--pdeathsig', 'KILL', '--', process.execPath, ...flags, entry, JSON.stringify(settings)];
-  const child = spawn('setpriv', args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  // As src/keyway.mjs has it.
+  const env = {
+    ...process.env,
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(cacheDirectory(), 'compile'),
+  };
+  const child = spawn('setpriv', args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], env });
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code, signal) => reject(new Error(`the controller ended: ${signal ?? `exit status ${code}`}`)));

@@ -171,4 +171,38 @@ describe('tunnels', () => {
     });
     await until('the one that works', () => recorder.ofports.size === 1);
   });
+
+  test('whose OpenFlow port is not told though there is one: Open vSwitch is asked to look again', async (context) => {
+    await openVswitchOrSkip(context);
+    await using recorder = await Recorder.start();
+    recorder.server.admit(admission);
+    recorder.server.setTunnels(1, [{ peer: 2, remoteIp: '192.0.2.2' }]);
+    await using vswitch = await startDummySwitch({ manager: recorder.manager });
+    await until('the tunnel', () => recorder.ofports.size === 1);
+    await quiet(vswitch);
+    const before = writes(vswitch);
+    // What ovs-vswitchd leaves behind when a wrong configuration is put right while it still writes down what was wrong.
+    await vswitch.vsctl('--no-wait', 'set', 'Interface', 'kw2', 'ofport=-1');
+    await until('none', () => recorder.ofports.size === 0);
+    await until('the tunnel again', () => recorder.ofports.size === 1);
+    expect(writes(vswitch)).toBe(before + 1);
+  });
+
+  test('that lack their port for good: Open vSwitch is asked less and less often', async (context) => {
+    await openVswitchOrSkip(context);
+    await using recorder = await Recorder.start();
+    recorder.server.admit(admission);
+    recorder.server.setTunnels(1, [
+      { peer: 2, remoteIp: '192.0.2.2' },
+      { peer: 3, remoteIp: '192.0.2.2' },
+    ]);
+    await using vswitch = await startDummySwitch({ manager: recorder.manager });
+    await until('the one that works', () => recorder.ofports.size === 1);
+    await quiet(vswitch);
+    const before = writes(vswitch);
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    // After one second and after three.
+    expect(writes(vswitch) - before).toBeGreaterThanOrEqual(1);
+    expect(writes(vswitch) - before).toBeLessThanOrEqual(2);
+  });
 });

@@ -107,5 +107,8 @@ function mendController(row: ControllerRow, wish: BridgeWish): Operation[] {
   const wished: JsonRow = { target: wish.target, ...wishedController() };
   const current: Record<string, unknown> = row;
   const differing = Object.entries(wished).filter(([column, value]) => current[column] !== value);
-  return differing.length > 0 ? [update('Controller', is(row.uuid), Object.fromEntries(differing))] : [];
+  const operations: Operation[] = [];
+  if (differing.length > 0) operations.push(update('Controller', is(row.uuid), Object.fromEntries(differing)));
+  if (!isOurs(row)) operations.push(mutate('Controller', is(row.uuid), putKeys('external_ids', { owner: OWNER })));
+  return operations;
 }

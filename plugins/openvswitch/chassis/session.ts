@@ -10,6 +10,7 @@ import { planBridge } from './integration-bridge.ts';
 import { type LocalEnd, planManagers } from './managers.ts';
 import type { ChassisLog } from './options.ts';
 import type { Plan } from './plan.ts';
+import { Reminder } from './reminder.ts';
 import { type Cache, type Change, DATABASE, watchedTables } from './schema.ts';
 import { Topology, type Touched } from './topology.ts';
 import { TunnelPorts } from './tunnel-ports.ts';
@@ -53,11 +54,17 @@ export class ChassisSession {
   readonly #tunnels: TunnelPorts;
   readonly #writer: Writer;
   readonly #applied: AppliedWatch;
+  readonly #reminder = new Reminder(() => {
+    this.#remind = true;
+    this.#writer.wake();
+  });
   #facts: ChassisFacts | undefined;
   #admission: Admission | undefined;
   #datapathIdSent: bigint | undefined;
   /** Bridge, controller or manager may differ from what they should be. */
   #bridgeDirty = false;
+  /** next_cfg is to be written though nothing else is. */
+  #remind = false;
 
   constructor(options: SessionOptions) {
     const { connection, encapsulation, log } = options;
@@ -73,6 +80,7 @@ export class ChassisSession {
     void connection.closed.then(() => {
       this.#writer.stop();
       this.#applied.stop();
+      this.#reminder.stop();
     });
   }
 
@@ -170,16 +178,26 @@ export class ChassisSession {
     if (interfaces) this.#options.events.interfaces(admission, interfaces);
     const ofports = this.#tunnels.take();
     if (ofports) this.#options.events.tunnels(admission, ofports);
+    this.#reminder.see(this.#tunnels.lacksPorts);
   }
 
   #plan(): Plan | undefined {
     const admission = this.#admission;
     const root = this.#topology.root;
     if (!admission || !root) return undefined;
-    const plan = this.#planBridge(admission) ?? this.#tunnels.plan();
+    const plan = this.#planBridge(admission) ?? this.#tunnels.plan() ?? this.#planReminder();
     // As ovs-vsctl does, so that cur_cfg tells when ovs-vswitchd has taken it.
     plan?.operations.push(mutate('Open_vSwitch', is(root.uuid), [['next_cfg', '+=', 1]]));
     return plan;
+  }
+
+  #planReminder(): Plan | undefined {
+    if (!this.#remind) return undefined;
+    this.#remind = false;
+    const failed = (): void => {
+      this.#remind = true;
+    };
+    return { what: 'a tunnel lacks its OpenFlow port, look again', operations: [], failed };
   }
 
   #planBridge(admission: Admission): Plan | undefined {

@@ -43,6 +43,8 @@ export class TunnelPorts {
   #localIp: string | undefined;
   /** Ports we made, by UUID, as last seen. */
   readonly #owned = new Map<string, Owned>();
+  /** Those of them that Open vSwitch gives no OpenFlow port. */
+  readonly #portless = new Set<string>();
   /** Names to look at. Until something is wanted they gather here, those of an earlier run of the controller among them. */
   #dirty = new Set<string>();
   /** Names that something else has: said once. */
@@ -79,6 +81,8 @@ export class TunnelPorts {
     const after = this.#look(row);
     if (before || after || this.#wanted?.has(row.name)) this.#dirty.add(row.name);
     if (before?.peer === after?.peer && before?.ofport === after?.ofport && !before === !after) return;
+    if (after && after.ofport === undefined) this.#portless.add(row.uuid);
+    else this.#portless.delete(row.uuid);
     if (after) this.#owned.set(row.uuid, after);
     else this.#owned.delete(row.uuid);
     this.#changed = true;
@@ -89,6 +93,11 @@ export class TunnelPorts {
     if (this.#wanted?.has(row.name)) this.#dirty.add(row.name);
     const port = this.#topology.portOf(row.uuid);
     if (port) this.touchPort(port);
+  }
+
+  /** Open vSwitch gives some tunnel no OpenFlow port. */
+  get lacksPorts(): boolean {
+    return this.#portless.size > 0;
   }
 
   /** @returns OpenFlow ports by peer if they have changed since they were last taken, or never were taken. */
@@ -204,12 +213,16 @@ export class TunnelPorts {
 
   #mend(port: PortRow, spec: TunnelSpec): Operation[] {
     const operations: Operation[] = [];
-    const ids = Object.entries({ owner: OWNER, [PEER]: String(spec.peer) });
-    const differing = ids.filter(([key, value]) => port.external_ids.get(key) !== value);
-    if (differing.length > 0) {
-      operations.push(mutate('Port', is(port.uuid), putKeys('external_ids', Object.fromEntries(differing))));
-    }
     const row = this.#interfaceOf(port)!;
+    const ids = Object.entries({ owner: OWNER, [PEER]: String(spec.peer) });
+    for (const [table, marked] of [
+      ['Port', port],
+      ['Interface', row],
+    ] as const) {
+      const differing = ids.filter(([key, value]) => marked.external_ids.get(key) !== value);
+      if (differing.length === 0) continue;
+      operations.push(mutate(table, is(marked.uuid), putKeys('external_ids', Object.fromEntries(differing))));
+    }
     const columns: JsonRow = {};
     if (row.type !== this.#encapsulation.type) columns.type = this.#encapsulation.type;
     // The columns of a tunnel of ours are ours whole: what was added by hand goes too.

@@ -2,13 +2,13 @@
  * Turns dirty subjects into what has to change on switches. What was emitted for each unit is remembered as a hash and
  * a set of switches, so that compiling again is cheap to compare and full recompute can be held against it.
  */
+import { hashBytes } from '../drivers/hash.ts';
 import type { HypervisorNumber, Pass, UnitKey } from '../drivers/switch-plugin.ts';
 import type { Path, ResourceChange } from '../intent/model.ts';
 import type { PlacementEffect } from '../inventory/placement.ts';
 import type { Flow } from '../pipeline/flow.ts';
 import { dirtyByCommit, dirtyByPlacement } from './dirty.ts';
 import { admitUnits, baseUnit, tunnelUnit } from './fabric.ts';
-import { hashBytes } from './hash.ts';
 import { portUnits } from './port.ts';
 import { rulesUnit } from './rules.ts';
 import type { CompileState, Subject, Unit } from './state.ts';
@@ -17,12 +17,25 @@ type Emitted = { hash: number; on: HypervisorNumber[] };
 
 export type Delta = Pick<Pass, 'set' | 'remove'>;
 
+/** A unit that is not what compiling anew gives. */
+export type Difference = {
+  unit: UnitKey;
+  what: 'never emitted' | 'other flows' | 'other switches' | 'should be gone' | 'cannot be compiled';
+  /** Switches that should have it and have not, or have it and should not. */
+  on: HypervisorNumber[];
+};
+
 export class Compiler {
   readonly #state: CompileState;
   readonly #encode: (flows: readonly Flow[]) => Uint8Array;
   readonly #dirty = new Set<Subject>();
   readonly #emitted = new Map<UnitKey, Emitted>();
   readonly #unitsOf = new Map<Subject, UnitKey[]>();
+  /** How many units each switch was given. */
+  readonly #counts = new Map<HypervisorNumber, number>();
+  readonly #watches = new Set<Set<UnitKey>>();
+  /** Units that a switch is held to have though it was never given them: to be taken away by the next flush. */
+  #strays: Delta['remove'] = [];
   /** Subjects compiled since the start. */
   compiled = 0;
   /** Full recomputes since the start. */
@@ -56,6 +69,10 @@ export class Compiler {
     const delta: Delta = { set: [], remove: [] };
     for (const subject of this.#dirty) this.#compile(subject, delta);
     this.#dirty.clear();
+    if (this.#strays.length > 0) {
+      delta.remove.push(...this.#strays);
+      this.#strays = [];
+    }
     return delta;
   }
 
@@ -67,15 +84,111 @@ export class Compiler {
     for (const subject of this.allSubjects()) {
       for (const unit of compileSubject(this.#state, subject)) {
         seen.add(unit.key);
-        const emitted = this.#emitted.get(unit.key);
-        if (emitted === undefined) different.push(`${unit.key}: never emitted`);
-        else if (emitted.hash !== hashBytes(this.#encode(unit.flows))) different.push(`${unit.key}: other flows`);
-        else if (emitted.on.join() !== unit.on.join())
-          different.push(`${unit.key}: other switches (${emitted.on} instead of ${unit.on})`);
+        const { what, on } = this.#difference(unit) ?? {};
+        if (what === 'other switches') different.push(`${unit.key}: ${what} (${on})`);
+        else if (what !== undefined) different.push(`${unit.key}: ${what}`);
       }
     }
     for (const key of this.#emitted.keys()) if (!seen.has(key)) different.push(`${key}: should be gone`);
     return { units: seen.size, different };
+  }
+
+  /**
+   * The same for one subject, at this moment: meaningful while nothing waits to be compiled that touches it. For going
+   * through `everySubject` a few at a time while the system lives.
+   */
+  compare(subject: Subject): { units: number; different: Difference[] } {
+    const before = this.#unitsOf.get(subject) ?? [];
+    let units: Unit[];
+    try {
+      units = compileSubject(this.#state, subject);
+    } catch {
+      // Why, is in `failures` once a pass has tried it. It must have no flows then.
+      const different = before.map((unit): Difference => ({ unit, what: 'cannot be compiled', on: this.#on(unit) }));
+      return { units: before.length, different };
+    }
+    const different: Difference[] = [];
+    for (const unit of units) {
+      const found = this.#difference(unit);
+      if (found !== undefined) different.push({ unit: unit.key, ...found });
+    }
+    for (const unit of before) {
+      if (!units.some(({ key }) => key === unit)) different.push({ unit, what: 'should be gone', on: this.#on(unit) });
+    }
+    return { units: units.length, different };
+  }
+
+  /** Every subject that has units, or should have some; each at least once, whatever changes while it is walked through. */
+  *everySubject(): Iterable<Subject> {
+    yield* this.#unitsOf.keys();
+    for (const subject of this.allSubjects()) if (!this.#unitsOf.has(subject)) yield subject;
+  }
+
+  #difference({ key, on, flows }: Unit): Omit<Difference, 'unit'> | undefined {
+    const emitted = this.#emitted.get(key);
+    if (emitted === undefined) return { what: 'never emitted', on };
+    if (emitted.hash !== hashBytes(this.#encode(flows))) return { what: 'other flows', on: union(on, emitted.on) };
+    if (sameList(emitted.on, on)) return undefined;
+    return { what: 'other switches', on: union(without(on, emitted.on), without(emitted.on, on)) };
+  }
+
+  #on(unit: UnitKey): HypervisorNumber[] {
+    return this.#emitted.get(unit)?.on ?? [];
+  }
+
+  /** How many units the switch was given. */
+  unitsOn(hypervisor: HypervisorNumber): number {
+    return this.#counts.get(hypervisor) ?? 0;
+  }
+
+  /** Whether the switch was given the unit, with flows of this hash. */
+  gave(unit: UnitKey, hypervisor: HypervisorNumber, hash: number): boolean {
+    const emitted = this.#emitted.get(unit);
+    return emitted !== undefined && emitted.hash === hash && emitted.on.includes(hypervisor);
+  }
+
+  /** Units the switch was given. Walks through all there are. */
+  *unitsGiven(hypervisor: HypervisorNumber): Iterable<UnitKey> {
+    for (const [unit, { on }] of this.#emitted) if (on.includes(hypervisor)) yield unit;
+  }
+
+  /**
+   * A switch turned out to have, or not to have, units against what it was given: the next flush puts it right.
+   * Walks through every subject.
+   */
+  correct(hypervisor: HypervisorNumber, { lacks, has }: { lacks: readonly UnitKey[]; has: readonly UnitKey[] }): void {
+    const wrong = new Set([...lacks, ...has]);
+    for (const unit of lacks) this.#forget(unit, hypervisor);
+    for (const unit of has) {
+      const emitted = this.#emitted.get(unit);
+      if (emitted === undefined) this.#strays.push({ unit, on: [hypervisor] });
+      else if (!emitted.on.includes(hypervisor)) this.#set(unit, emitted.hash, [...emitted.on, hypervisor]);
+    }
+    for (const [subject, units] of this.#unitsOf) if (units.some((unit) => wrong.has(unit))) this.mark(subject);
+  }
+
+  /** Gathers the units that change from here on, until it is ended. */
+  watch(): { changed: ReadonlySet<UnitKey>; end(): void } {
+    const changed = new Set<UnitKey>();
+    this.#watches.add(changed);
+    return { changed, end: () => this.#watches.delete(changed) };
+  }
+
+  #forget(unit: UnitKey, hypervisor: HypervisorNumber): void {
+    const emitted = this.#emitted.get(unit);
+    if (emitted !== undefined) this.#set(unit, emitted.hash, without(emitted.on, [hypervisor]));
+  }
+
+  /** What is remembered of a unit; undefined: nothing. */
+  #set(unit: UnitKey, hash: number | undefined, on: HypervisorNumber[]): void {
+    for (const changed of this.#watches) changed.add(unit);
+    const before = this.#on(unit);
+    if (!sameList(before, on)) {
+      for (const h of before) this.#counts.set(h, this.#counts.get(h)! - 1);
+      for (const h of on) this.#counts.set(h, (this.#counts.get(h) ?? 0) + 1);
+    }
+    if (hash === undefined) this.#emitted.delete(unit);
+    else this.#emitted.set(unit, { hash, on });
   }
 
   *allSubjects(): Iterable<Subject> {
@@ -134,7 +247,7 @@ export class Compiler {
     const flows = this.#encode(unit.flows);
     const hash = hashBytes(flows);
     const before = this.#emitted.get(unit.key);
-    this.#emitted.set(unit.key, { hash, on: unit.on });
+    this.#set(unit.key, hash, unit.on);
     if (before === undefined) {
       delta.set.push({ unit: unit.key, on: unit.on, flows });
       return;
@@ -148,9 +261,21 @@ export class Compiler {
   #withdraw(key: UnitKey, delta: Delta): void {
     const before = this.#emitted.get(key);
     if (before === undefined) return;
-    this.#emitted.delete(key);
+    this.#set(key, undefined, []);
     delta.remove.push({ unit: key, on: before.on });
   }
+}
+
+function without<T>(all: readonly T[], some: readonly T[]): T[] {
+  return all.filter((one) => !some.includes(one));
+}
+
+function sameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((one, i) => one === b[i]);
+}
+
+function union<T>(a: readonly T[], b: readonly T[]): T[] {
+  return [...new Set([...a, ...b])];
 }
 
 /** The units of one subject: a pure function of the state. */

@@ -66,6 +66,9 @@ export type Drift = {
   different: [Flow, Flow][];
 };
 
+/** What a plugin holds as desired for a switch, to be held against what was applied: `hashes[i]` is hashBytes of `units[i]`. */
+export type HeldUnits = { units: UnitKey[]; hashes: Float64Array };
+
 export interface SwitchEvents {
   /** An OVSDB session is up or its facts changed; called for unapproved hypervisors too. */
   chassis(facts: ChassisFacts): void;
@@ -117,5 +120,7 @@ export interface SwitchPlugin {
   desired(hypervisor: HypervisorNumber): Promise<Flow[]>;
   /** Read from the switch now and compare. @throws Problem hypervisor.not-connected */
   drift(hypervisor: HypervisorNumber): Promise<Drift>;
+  /** The units of `desired`, with every pass applied before the call and none after it. */
+  held?(hypervisor: HypervisorNumber): Promise<HeldUnits>;
   stop(): Promise<void>;
 }

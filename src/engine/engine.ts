@@ -138,6 +138,11 @@ export class Engine {
     if (this.#loaded) this.#running ??= this.#run();
   }
 
+  /** Nothing waits and nothing is under way: what was emitted is what the state gives. */
+  get quiet(): boolean {
+    return this.#loaded && this.#running === undefined && this.#queue.length === 0;
+  }
+
   /** Resolves when everything pushed so far has been dealt with. */
   async idle(): Promise<void> {
     while (this.#running !== undefined) await this.#running;

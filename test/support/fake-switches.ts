@@ -1,8 +1,10 @@
 /** Switches as maps of units: what the engine sent, no more. For tests of the engine and compiler without Open vSwitch. */
 import { decodeFlows, encodeFlows } from '../../plugins/openvswitch/openflow/record.ts';
 import { formatFlow, parseFlow } from '../../plugins/openvswitch/openflow/text.ts';
+import { hashBytes } from '../../src/drivers/hash.ts';
 import type {
   Admission,
+  HeldUnits,
   HypervisorNumber,
   InterfaceFacts,
   Pass,
@@ -98,6 +100,12 @@ export class FakeSwitches implements SwitchPlugin {
   }
   drift(): Promise<never> {
     return Promise.reject(new Error('a fake switch does not drift'));
+  }
+  held(hypervisor: HypervisorNumber): Promise<HeldUnits> {
+    const there = [...(this.units.get(hypervisor) ?? [])];
+    const hashes = Float64Array.from(there, ([, bytes]) => hashBytes(bytes));
+    // The answer of a thread comes a turn later at the least.
+    return new Promise((resolve) => setImmediate(resolve, { units: there.map(([unit]) => unit), hashes }));
   }
   stop(): Promise<void> {
     return Promise.resolve();

@@ -16,7 +16,7 @@ export function tunnelUnit(state: CompileState, from: HypervisorNumber, to: Hype
   const ofport = state.tunnel(from, to);
   const resource = state.hypervisors.get(to);
   if (ofport === undefined || resource === undefined || !state.hypervisors.has(from)) return [];
-  if (!state.placement.peersOf(from).includes(to)) return [];
+  if (!state.placement.arePeers(from, to)) return [];
   return [{ key: `tunnel/${from}/${to}`, on: [from], flows: tunnelPort(to, ofport, resource) }];
 }
 

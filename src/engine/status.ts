@@ -24,8 +24,8 @@ export class StatusBoard implements StatusSource {
   readonly #refusals = new Map<number, Refusals>();
   readonly #deletions = new Map<Path, Deletion>();
   readonly #listeners = new Set<(path: Path, status: Status) => void>();
-  /** Objects whose status may have changed since the listeners were last told. */
-  readonly #restless = new Set<Path>();
+  /** Objects whose status may have changed since the listeners were last told; true: told that some switch is awaited. */
+  readonly #restless = new Map<Path, boolean>();
   #telling = false;
 
   constructor(options: StatusOptions) {
@@ -136,7 +136,7 @@ export class StatusBoard implements StatusSource {
     ]);
   }
 
-  #concerned(resource: Resource): HypervisorNumber[] {
+  #concerned(resource: Resource): readonly HypervisorNumber[] {
     const { placement } = this.#options.engine.bindings;
     switch (resource.kind) {
       case 'port':
@@ -212,7 +212,7 @@ export class StatusBoard implements StatusSource {
   }
 
   #disturb(paths: Iterable<Path>): void {
-    for (const path of paths) this.#restless.add(path);
+    for (const path of paths) this.#restless.set(path, false);
     this.#progressed();
   }
 
@@ -225,12 +225,23 @@ export class StatusBoard implements StatusSource {
     this.#telling = true;
     setImmediate(() => {
       this.#telling = false;
-      for (const path of [...this.#restless]) {
+      for (const [path, awaiting] of [...this.#restless]) {
+        if (awaiting && this.#isAwaited(path)) continue;
         const status = this.#told(path);
-        if (status.state !== 'pending' && status.state !== 'deleting') this.#restless.delete(path);
+        if (status.state === 'pending' || status.state === 'deleting') this.#restless.set(path, true);
+        else this.#restless.delete(path);
         for (const listener of this.#listeners) listener(path, status);
       }
     });
+  }
+
+  /** Some switch has yet to confirm what was done to it: asked of everything under way each time one switch has. */
+  #isAwaited(path: Path): boolean {
+    const { view, progress } = this.#options;
+    const resource = view.get(path);
+    if (resource === undefined) return this.deleting(path) !== undefined;
+    if (progress.observed < resource.revision) return true;
+    return progress.outstanding(path).some((h) => progress.of(h)?.connected === true);
   }
 
   /** What listeners are told of a path: of one that is gone, once more when the last switch has confirmed. */

@@ -25,18 +25,29 @@ export type PlacementEffect = {
 
 class Counted<K> {
   readonly counts = new Map<K, number>();
+  /** Keys in order, until one comes or goes: they are asked for much more often. */
+  #sorted: readonly K[] | undefined;
   /** True when the key is new. */
   add(key: K): boolean {
     const n = this.counts.get(key) ?? 0;
     this.counts.set(key, n + 1);
+    if (n === 0) this.#sorted = undefined;
     return n === 0;
   }
   /** True when the key is gone. */
   remove(key: K): boolean {
     const n = this.counts.get(key) ?? 0;
-    if (n <= 1) return this.counts.delete(key);
-    this.counts.set(key, n - 1);
-    return false;
+    if (n > 1) {
+      this.counts.set(key, n - 1);
+      return false;
+    }
+    this.#sorted = undefined;
+    return this.counts.delete(key);
+  }
+
+  sorted(compare: (a: K, b: K) => number): readonly K[] {
+    this.#sorted ??= [...this.counts.keys()].sort(compare);
+    return this.#sorted;
   }
 }
 
@@ -77,11 +88,11 @@ export class Placement {
     return this.#networkPorts.get(network) ?? [];
   }
 
-  hostsOfNetwork(network: Path): HypervisorNumber[] {
+  hostsOfNetwork(network: Path): readonly HypervisorNumber[] {
     return sorted(this.#networkHosts.get(network));
   }
 
-  hostsOfTenant(tenant: Path): HypervisorNumber[] {
+  hostsOfTenant(tenant: Path): readonly HypervisorNumber[] {
     return sorted(this.#tenantHosts.get(tenant));
   }
 
@@ -94,8 +105,13 @@ export class Placement {
   }
 
   /** Hypervisors that share a tenant with this one. */
-  peersOf(hypervisor: HypervisorNumber): HypervisorNumber[] {
+  peersOf(hypervisor: HypervisorNumber): readonly HypervisorNumber[] {
     return sorted(this.#peers.get(hypervisor));
+  }
+
+  /** Whether the two share a tenant. */
+  arePeers(one: HypervisorNumber, other: HypervisorNumber): boolean {
+    return this.#peers.get(one)?.counts.has(other) ?? false;
   }
 
   /** Binds, moves or updates. */
@@ -153,8 +169,10 @@ export class Placement {
   }
 }
 
-function sorted<K extends number>(set: Counted<K> | undefined): K[] {
-  return set === undefined ? [] : [...set.counts.keys()].sort((a, b) => a - b);
+const ascending = (a: number, b: number): number => a - b;
+
+function sorted<K extends number>(set: Counted<K> | undefined): readonly K[] {
+  return set === undefined ? [] : set.sorted(ascending);
 }
 
 function put<A, B>(index: Map<A, Set<B>>, key: A, value: B): void {

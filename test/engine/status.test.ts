@@ -223,6 +223,31 @@ test('listeners are told of a deletion, and once more when it is done', async ()
   unsubscribe();
 });
 
+test('listeners are told once that switches are awaited, of what changes meanwhile, and once when the last has confirmed', async () => {
+  const rule = `${network}/rules/r`;
+  const told: string[] = [];
+  const unsubscribe = core.status.onStatus((path, { state, conditions: all }) => {
+    if (path === rule) told.push([state, ...all.map(({ reason }) => reason)].join(' '));
+  });
+  fake.prompt = false;
+  await put(rule, { action: 'allow', priority: 1, from: { any: true }, to: { any: true }, protocol: 'any' });
+  await quiet();
+  expect(new Set(told)).toEqual(new Set(['pending']));
+  const before = told.length;
+  fake.acknowledge([1]);
+  await quiet();
+  expect(told.length).toBe(before);
+  // The one that is awaited goes: nobody is awaited any more.
+  fake.events.disconnected(2, 'test');
+  await quiet();
+  expect(told.slice(before)).toEqual(['degraded NotConnected']);
+  fake.events.connected(2);
+  fake.acknowledge();
+  await quiet();
+  expect(statusOf(rule).state).toBe('programmed');
+  unsubscribe();
+});
+
 test('a network whose offering promises what nobody provides is degraded, its tiers work', async () => {
   await put('tenants/acme/networks/fancy', { offering: 'gold', cidr: '10.1.0.0/16' });
   await put('tenants/acme/networks/fancy/tiers/web', { cidr: '10.1.1.0/24' });

@@ -6,13 +6,17 @@ import { Worker } from 'node:worker_threads';
 import type {
   Admission,
   Drift,
+  HeldUnits,
   HypervisorNumber,
   InstalledFlow,
+  Naming,
   Pass,
   SwitchEvents,
+  SwitchHealth,
   SwitchPlugin,
   TunnelSpec,
 } from '../../src/drivers/switch-plugin.ts';
+import type { ThreadLoad } from '../../src/drivers/thread-load.ts';
 import type { Flow } from '../../src/pipeline/flow.ts';
 import { fieldProblem, Problem } from '../../src/problems.ts';
 import { highestTable } from './openflow/instructions.ts';
@@ -63,6 +67,7 @@ export class OpenVswitchPlugin implements SwitchPlugin {
   readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | undefined;
   #events: SwitchEvents | undefined;
+  #naming: Naming | undefined;
   #nextRequest = 1;
   #started = false;
   #ended: string | undefined;
@@ -98,9 +103,10 @@ export class OpenVswitchPlugin implements SwitchPlugin {
     }
   }
 
-  async start(events: SwitchEvents): Promise<{ managers: string[] }> {
+  async start(events: SwitchEvents, naming?: Naming): Promise<{ managers: string[] }> {
     if (this.#worker !== undefined) throw new Error('the plugin was started before');
     this.#events = events;
+    this.#naming = naming;
     const worker = new Worker(workerFile, { workerData: this.#workerOptions(), name: 'southbound' });
     this.#worker = worker;
     worker.on('message', (message: FromWorker) => this.#take(message));
@@ -161,6 +167,18 @@ export class OpenVswitchPlugin implements SwitchPlugin {
     const drift: Drift = { missing: decodeFlows(missing), extra: decodeAny(extra), different: [] };
     for (let at = 0; at + 1 < pairs.length; at += 2) drift.different.push([pairs[at]!, pairs[at + 1]!]);
     return drift;
+  }
+
+  held(hypervisor: HypervisorNumber): Promise<HeldUnits> {
+    return this.#request('held', hypervisor);
+  }
+
+  health(hypervisor: HypervisorNumber): Promise<SwitchHealth> {
+    return this.#request('health', hypervisor);
+  }
+
+  load(): Promise<ThreadLoad> {
+    return this.#request('load');
   }
 
   /** For metrics: what is kept, and what has happened on each switch. */
@@ -232,7 +250,7 @@ export class OpenVswitchPlugin implements SwitchPlugin {
         }
         break;
       case 'log':
-        this.#options.log[message.level](message.fields, message.message);
+        this.#options.log[message.level](named(message.fields, this.#naming), message.message);
         break;
       case 'reply':
         this.#settle(message.id)?.resolve(message.result);
@@ -263,6 +281,19 @@ export class OpenVswitchPlugin implements SwitchPlugin {
     // Before that `start` is who tells.
     if (this.#started) this.#options.onFatal(error);
   }
+}
+
+/** The thread knows numbers only; lines of the log name the object, and its revision. */
+function named(fields: object, naming: Naming | undefined): object {
+  const { hypervisor, resource, ...rest } = fields as { hypervisor?: unknown; resource?: unknown };
+  if (naming === undefined) return fields;
+  const host = typeof hypervisor === 'number' ? naming.hypervisor(hypervisor) : undefined;
+  const object = typeof resource === 'number' ? naming.resource(resource) : host;
+  return {
+    ...(hypervisor === undefined ? {} : { hypervisor: host?.name ?? hypervisor }),
+    ...(object === undefined ? {} : { object: object.path, revision: object.revision }),
+    ...rest,
+  };
 }
 
 function errorOf(failure: Failure): Error {

@@ -2,6 +2,7 @@
 import { inspect } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { SwitchEvents } from '../../src/drivers/switch-plugin.ts';
+import { ThreadMeter } from '../../src/drivers/thread-load.ts';
 import { Problem } from '../../src/problems.ts';
 import { ChassisServer } from './chassis/server.ts';
 import type { Log } from './switch/settings.ts';
@@ -77,6 +78,8 @@ function controllerTarget(localAddress: string | undefined, openflowPort: number
   return `tcp:${address.includes(':') ? `[${address}]` : address}:${openflowPort}`;
 }
 
+const meter = new ThreadMeter();
+
 const southbound = new Southbound({
   openflow: options.listenOpenflow,
   trustedNetworks: options.trustedNetworks,
@@ -112,7 +115,10 @@ const handlers: Handlers = {
   installed: (hypervisor) => southbound.installed(hypervisor),
   desired: async (hypervisor) => southbound.desired(hypervisor),
   drift: (hypervisor) => southbound.drift(hypervisor),
+  held: (hypervisor) => southbound.held(hypervisor),
+  health: (hypervisor) => southbound.health(hypervisor),
   stats: async () => southbound.stats(),
+  load: async () => meter.read(),
 };
 
 /** The buffers of a result, which is ours alone. */

@@ -3,6 +3,7 @@
  * only through this page. Every switch is named by its hypervisor number (HypervisorNumber), small, unique and stable.
  */
 import type { Flow } from '../pipeline/flow.ts';
+import type { ThreadLoad } from './thread-load.ts';
 
 export type HypervisorNumber = number;
 
@@ -69,6 +70,38 @@ export type Drift = {
 /** What a plugin holds as desired for a switch, to be held against what was applied: `hashes[i]` is hashBytes of `units[i]`. */
 export type HeldUnits = { units: UnitKey[]; hashes: Float64Array };
 
+/** A tunnel that Keyway made, as the hypervisor's database tells of it. */
+export type TunnelHealth = {
+  peer: HypervisorNumber;
+  interface: string;
+  /** Why Open vSwitch could not set it up. */
+  error: string | undefined;
+  /** Bidirectional Forwarding Detection (RFC 5880 section 6.8.1); undefined while Open vSwitch tells nothing of it. */
+  bfd: { state: string; remoteState: string; diagnostic: string } | undefined;
+};
+
+/** What a hypervisor's own database tells of it, read when asked. */
+export type SwitchHealth = {
+  tunnels: TunnelHealth[];
+  /** Errors that Open vSwitch reports of other interfaces of the integration bridge. */
+  errors: { interface: string; error: string }[];
+  /** Whether ovs-vswitchd has taken everything that stands in the database. */
+  configured: boolean;
+  /** Largest MTU of a VM's interface: bytes of an IP packet. Undefined where none is told. */
+  vmMtu: number | undefined;
+  /** Interfaces by which tunnels leave; MTU undefined where the database does not tell it. */
+  underlay: { interface: string; mtu: number | undefined }[];
+  /** Bytes of the underlay's MTU that the encapsulation takes. */
+  overhead: number;
+};
+
+/** For the log: what numbers mean. Undefined: nothing any more. */
+export type Naming = {
+  hypervisor(hypervisor: HypervisorNumber): { name: string; path: string; revision: number } | undefined;
+  /** Resource number of a cookie. */
+  resource(number: number): { path: string; revision: number } | undefined;
+};
+
 export interface SwitchEvents {
   /** An OVSDB session is up or its facts changed; called for unapproved hypervisors too. */
   chassis(facts: ChassisFacts): void;
@@ -103,6 +136,7 @@ export interface SwitchPlugin {
   parse(text: string): Flow;
   start(
     events: SwitchEvents,
+    naming?: Naming,
   ): Promise<{ /** Where hypervisors connect, as ovs-vsctl set-manager takes it. */ managers: string[] }>;
   admit(admission: Admission): void;
   /** No more writes; sessions end. */
@@ -122,5 +156,9 @@ export interface SwitchPlugin {
   drift(hypervisor: HypervisorNumber): Promise<Drift>;
   /** The units of `desired`, with every pass applied before the call and none after it. */
   held?(hypervisor: HypervisorNumber): Promise<HeldUnits>;
+  /** @throws Problem hypervisor.not-connected; Error when the database answers otherwise than it should */
+  health?(hypervisor: HypervisorNumber): Promise<SwitchHealth>;
+  /** Of the thread the plugin has of its own. */
+  load?(): Promise<ThreadLoad>;
   stop(): Promise<void>;
 }

@@ -45,6 +45,7 @@ export class SouthboundUnderTest implements AsyncDisposable {
           dismiss: ignore,
           setTunnels: ignore,
           peerOf: (datapathId) => this.peers.get(datapathId),
+          health: () => Promise.reject(new Error('there is no database')),
           stop: async () => {},
         };
       },

@@ -11,4 +11,6 @@ export type Encapsulation = {
   type: string;
   /** Column `options` of Interface, whole. */
   options(ends: TunnelEnds): Record<string, string>;
+  /** Bytes of the underlay's MTU that are not a VM's: outer IP header, the encapsulation's own, inner Ethernet header. */
+  overhead(remoteIp: string): number;
 };

@@ -1,5 +1,11 @@
 /** What the chassis room is told when it is made, and what it offers: the whole of its outside. */
-import type { Admission, HypervisorNumber, SwitchEvents, TunnelSpec } from '../../../src/drivers/switch-plugin.ts';
+import type {
+  Admission,
+  HypervisorNumber,
+  SwitchEvents,
+  SwitchHealth,
+  TunnelSpec,
+} from '../../../src/drivers/switch-plugin.ts';
 
 /** The shape of a pino logger, as far as this room uses it. */
 export type ChassisLog = Record<'debug' | 'info' | 'warn' | 'error', (fields: object, message: string) => void>;
@@ -46,5 +52,7 @@ export interface Chassis {
    * Undefined: there is no such session, refuse.
    */
   peerOf(datapathId: bigint): string | undefined;
+  /** @throws Problem hypervisor.not-connected when there is no OVSDB session. @throws OvsdbError, ProtocolError */
+  health(hypervisor: HypervisorNumber): Promise<SwitchHealth>;
   stop(): Promise<void>;
 }

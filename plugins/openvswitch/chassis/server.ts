@@ -1,7 +1,15 @@
 /** Where hypervisors call in over OVSDB: who may, who is who, and what each is told to become. */
 import type { Socket } from 'node:net';
-import type { Admission, ChassisFacts, HypervisorNumber, TunnelSpec } from '../../../src/drivers/switch-plugin.ts';
+import type {
+  Admission,
+  ChassisFacts,
+  HypervisorNumber,
+  SwitchHealth,
+  TunnelSpec,
+} from '../../../src/drivers/switch-plugin.ts';
+import { Problem } from '../../../src/problems.ts';
 import { OvsdbConnection } from '../ovsdb/client.ts';
+import { ConnectionClosedError } from '../ovsdb/errors.ts';
 import type { Encapsulation } from './encapsulation.ts';
 import { gre } from './gre.ts';
 import { type Listener, type ListenTarget, listen, parseListenTarget } from './listen.ts';
@@ -84,6 +92,18 @@ export class ChassisServer implements Chassis {
       return session.peer === 'unix' ? 'unix' : session.peer.slice('tcp:'.length);
     }
     return undefined;
+  }
+
+  async health(hypervisor: HypervisorNumber): Promise<SwitchHealth> {
+    const systemId = this.#admissions.get(hypervisor)?.systemId ?? '';
+    const session = this.#sessions.get(systemId);
+    const away = (why: string) => new Problem('hypervisor.not-connected', `hypervisor ${hypervisor}: ${why}`);
+    if (session === undefined) throw away('there is no OVSDB session');
+    try {
+      return await session.health();
+    } catch (error) {
+      throw error instanceof ConnectionClosedError ? away(error.message) : error;
+    }
   }
 
   async stop(): Promise<void> {

@@ -1,11 +1,18 @@
 /** One hypervisor's OVSDB session: what it tells, and, once admitted, what we keep right on it. */
-import type { Admission, ChassisFacts, InterfaceFacts, TunnelSpec } from '../../../src/drivers/switch-plugin.ts';
+import type {
+  Admission,
+  ChassisFacts,
+  InterfaceFacts,
+  SwitchHealth,
+  TunnelSpec,
+} from '../../../src/drivers/switch-plugin.ts';
 import { DatabaseCache } from '../ovsdb/cache.ts';
 import type { MonitorVersion, OvsdbConnection } from '../ovsdb/client.ts';
 import { is, mutate, type Operation } from '../ovsdb/operations.ts';
 import { AppliedWatch } from './applied.ts';
 import type { Encapsulation } from './encapsulation.ts';
 import { encapIpOf, factsOf, systemIdOf } from './facts.ts';
+import { readHealth } from './health.ts';
 import { planBridge } from './integration-bridge.ts';
 import { type LocalEnd, planManagers } from './managers.ts';
 import type { ChassisLog } from './options.ts';
@@ -116,6 +123,12 @@ export class ChassisSession {
   setTunnels(specs: readonly TunnelSpec[]): void {
     this.#tunnels.want(specs);
     if (this.#admission) this.#writer.renew();
+  }
+
+  /** Reads, and writes nothing. @throws OvsdbError, ConnectionClosedError, ProtocolError */
+  health(): Promise<SwitchHealth> {
+    const transact = (operations: Operation[]) => this.connection.transact(DATABASE, operations);
+    return readHealth({ topology: this.#topology, encapsulation: this.#options.encapsulation, transact });
   }
 
   #updated(tables: Record<string, unknown>, version: MonitorVersion): void {

@@ -26,6 +26,12 @@ export function tunnelName(peer: HypervisorNumber): string {
   return `kw${peer.toString(16)}`;
 }
 
+/** The hypervisor a tunnel of ours leads to. */
+export function peerOf({ external_ids }: Pick<PortRow, 'external_ids'>): HypervisorNumber | undefined {
+  const text = external_ids.get(PEER) ?? '';
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
 export type TunnelPortsOptions = {
   cache: Cache;
   topology: Topology;
@@ -160,11 +166,10 @@ export class TunnelPorts {
     if (this.#cache.row('Port', row.uuid) === undefined || row.name === this.#topology.integrationBridge?.name) {
       return undefined;
     }
-    const text = row.external_ids.get(PEER) ?? '';
     const ofport = this.#interfaceOf(row)?.ofport;
     return {
       name: row.name,
-      peer: /^\d{1,15}$/.test(text) ? Number(text) : undefined,
+      peer: peerOf(row),
       ofport: ofport !== undefined && ofport > 0 ? ofport : undefined,
     };
   }

@@ -2,7 +2,15 @@
  * Everything that happens on the southbound thread: sessions with hypervisors (OVSDB, through the chassis room) and with
  * their switches (OpenFlow), desired flows as bytes, and what is to be done about the difference.
  */
-import type { Admission, HypervisorNumber, TunnelSpec } from '../../../src/drivers/switch-plugin.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { hashBytes } from '../../../src/drivers/hash.ts';
+import type {
+  Admission,
+  HeldUnits,
+  HypervisorNumber,
+  SwitchHealth,
+  TunnelSpec,
+} from '../../../src/drivers/switch-plugin.ts';
 import { Problem } from '../../../src/problems.ts';
 import type { Chassis } from '../chassis/options.ts';
 import { ByteWriter } from '../openflow/bytes.ts';
@@ -66,6 +74,9 @@ export type SouthboundStats = {
   slab: { units: number; flows: number; bytes: number; reserved: number };
   switches: SwitchStats[];
 };
+
+/** Milliseconds of work before echoes have their turn. */
+const sliceTime = 2;
 
 type Managed = {
   state: SwitchState;
@@ -221,6 +232,30 @@ export class Southbound {
   /** @throws Problem hypervisor.not-connected */
   drift(hypervisor: HypervisorNumber): Promise<DriftRecords> {
     return this.#withConnection(hypervisor, async (session) => (await session.compare()).records());
+  }
+
+  /** As `desired`, at the moment of the call; hashed a few milliseconds at a time. */
+  async held(hypervisor: HypervisorNumber): Promise<HeldUnits> {
+    const units = (this.#switches.get(hypervisor)?.state.units() ?? []).map((unit) => this.#slab.retain(unit));
+    try {
+      const hashes = new Float64Array(units.length);
+      let slice = performance.now();
+      for (const [i, { bytes, at, length }] of units.entries()) {
+        hashes[i] = hashBytes(bytes.subarray(at, at + length));
+        if (performance.now() - slice < sliceTime) continue;
+        await nextTurn();
+        slice = performance.now();
+      }
+      return { units: units.map(({ key }) => key), hashes };
+    } finally {
+      for (const unit of units) this.#slab.release(unit);
+    }
+  }
+
+  /** @throws Problem hypervisor.not-connected */
+  async health(hypervisor: HypervisorNumber): Promise<SwitchHealth> {
+    if (this.#chassis === undefined) throw new Error('the southbound has not been started');
+    return await this.#chassis.health(hypervisor);
   }
 
   stats(): SouthboundStats {

@@ -1,5 +1,13 @@
 /** What the main thread and the southbound thread tell each other. */
-import type { Admission, HypervisorNumber, SwitchEvents, TunnelSpec } from '../../../src/drivers/switch-plugin.ts';
+import type {
+  Admission,
+  HeldUnits,
+  HypervisorNumber,
+  SwitchEvents,
+  SwitchHealth,
+  TunnelSpec,
+} from '../../../src/drivers/switch-plugin.ts';
+import type { ThreadLoad } from '../../../src/drivers/thread-load.ts';
 import type { ProblemDocument } from '../../../src/problems.ts';
 import type { DriftRecords } from './comparison.ts';
 import type { Log, SwitchSettings } from './settings.ts';
@@ -27,7 +35,10 @@ export type Requests = {
   installed: { params: [hypervisor: HypervisorNumber]; result: InstalledRecords };
   desired: { params: [hypervisor: HypervisorNumber]; result: Uint8Array };
   drift: { params: [hypervisor: HypervisorNumber]; result: DriftRecords };
+  held: { params: [hypervisor: HypervisorNumber]; result: HeldUnits };
+  health: { params: [hypervisor: HypervisorNumber]; result: SwitchHealth };
   stats: { params: []; result: SouthboundStats };
+  load: { params: []; result: ThreadLoad };
 };
 
 export type RequestName = keyof Requests;

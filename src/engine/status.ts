@@ -3,7 +3,7 @@
 import type { HypervisorNumber, Rejection } from '../drivers/switch-plugin.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
 import type { Condition, State, Status, StatusSource } from '../reconcile/contract.ts';
-import type { Progress } from '../reconcile/progress.ts';
+import type { Progress, Touch } from '../reconcile/progress.ts';
 import type { Engine } from './engine.ts';
 
 type Refusals = Map<HypervisorNumber, Rejection>;
@@ -24,8 +24,11 @@ export class StatusBoard implements StatusSource {
   readonly #refusals = new Map<number, Refusals>();
   readonly #deletions = new Map<Path, Deletion>();
   readonly #listeners = new Set<(path: Path, status: Status) => void>();
-  /** Objects whose status may have changed since the listeners were last told; true: told that some switch is awaited. */
-  readonly #restless = new Map<Path, boolean>();
+  /** Objects whose status may have changed since the listeners were last told. */
+  readonly #restless = new Set<Path>();
+  /** Objects told as pending, and those told as being deleted, by the pass that some switch has yet to confirm. */
+  readonly #pending = new Map<Touch, Set<Path>>();
+  readonly #leaving = new Map<Touch, Set<Path>>();
   #telling = false;
 
   constructor(options: StatusOptions) {
@@ -212,36 +215,41 @@ export class StatusBoard implements StatusSource {
   }
 
   #disturb(paths: Iterable<Path>): void {
-    for (const path of paths) this.#restless.set(path, false);
+    for (const path of paths) this.#restless.add(path);
     this.#progressed();
   }
 
-  /** Tells listeners of what has settled; what is still pending stays restless. */
+  /** Tells listeners of what may have changed. What awaits a switch is looked at again once its pass is confirmed. */
   #progressed(): void {
-    if (this.#telling || this.#listeners.size === 0 || this.#restless.size === 0) {
-      if (this.#listeners.size === 0) this.#restless.clear();
+    if (this.#listeners.size === 0) {
+      for (const paths of [this.#restless, this.#pending, this.#leaving]) paths.clear();
       return;
     }
+    if (this.#telling || this.#restless.size + this.#pending.size + this.#leaving.size === 0) return;
     this.#telling = true;
     setImmediate(() => {
       this.#telling = false;
-      for (const [path, awaiting] of [...this.#restless]) {
-        if (awaiting && this.#isAwaited(path)) continue;
+      const { progress } = this.#options;
+      this.#release(this.#pending, (touch) => progress.isOpen(touch, true));
+      this.#release(this.#leaving, (touch) => progress.isOpen(touch));
+      const paths = [...this.#restless];
+      this.#restless.clear();
+      for (const path of paths) {
         const status = this.#told(path);
-        if (status.state === 'pending' || status.state === 'deleting') this.#restless.set(path, true);
-        else this.#restless.delete(path);
+        const touch = progress.awaited(path);
+        if (touch !== undefined && status.state === 'pending') addTo(this.#pending, touch, path);
+        if (touch !== undefined && status.state === 'deleting') addTo(this.#leaving, touch, path);
         for (const listener of this.#listeners) listener(path, status);
       }
     });
   }
 
-  /** Some switch has yet to confirm what was done to it: asked of everything under way each time one switch has. */
-  #isAwaited(path: Path): boolean {
-    const { view, progress } = this.#options;
-    const resource = view.get(path);
-    if (resource === undefined) return this.deleting(path) !== undefined;
-    if (progress.observed < resource.revision) return true;
-    return progress.outstanding(path).some((h) => progress.of(h)?.connected === true);
+  #release(waiting: Map<Touch, Set<Path>>, isOpen: (touch: Touch) => boolean): void {
+    for (const [touch, paths] of waiting) {
+      if (isOpen(touch)) continue;
+      waiting.delete(touch);
+      for (const path of paths) this.#restless.add(path);
+    }
   }
 
   /** What listeners are told of a path: of one that is gone, once more when the last switch has confirmed. */
@@ -253,6 +261,12 @@ export class StatusBoard implements StatusSource {
     const state: State = open ? 'deleting' : 'programmed';
     return { state, observedRevision: observed, programmedRevision: open ? 0 : observed, conditions: [] };
   }
+}
+
+function addTo(waiting: Map<Touch, Set<Path>>, touch: Touch, path: Path): void {
+  const paths = waiting.get(touch);
+  if (paths === undefined) waiting.set(touch, new Set([path]));
+  else paths.add(path);
 }
 
 const rank: Record<State, number> = { programmed: 0, degraded: 1, pending: 2, deleting: 3, failed: 4 };

@@ -20,6 +20,9 @@ export type SwitchProgress = {
 
 type PassRecord = { sequence: number; revision: number; on: HypervisorNumber[] };
 
+/** A pass as the objects it touched remember it: one for all of them. */
+export type Touch = { readonly sequence: number; readonly on: readonly HypervisorNumber[] };
+
 type Waiter = { check(): boolean; resolve(done: boolean): void };
 
 /** Passes remembered for `wait`; older ones count as acknowledged with everything after them. */
@@ -28,7 +31,7 @@ const remembered = 20_000;
 export class Progress {
   readonly #switches = new Map<HypervisorNumber, SwitchProgress>();
   readonly #passes: PassRecord[] = [];
-  readonly #touched = new Map<Path, { sequence: number; on: HypervisorNumber[] }>();
+  readonly #touched = new Map<Path, Touch>();
   readonly #waiters = new Set<Waiter>();
   #sequence = 0;
   /** Newest revision the compiler has seen. */
@@ -73,7 +76,8 @@ export class Progress {
       s.sent = sequence;
     }
     this.observed = Math.max(this.observed, revision);
-    for (const path of touched) this.#touched.set(path, { sequence, on });
+    const touch: Touch = { sequence, on };
+    for (const path of touched) this.#touched.set(path, touch);
     this.#passes.push({ sequence, revision, on });
     if (this.#passes.length > remembered) this.#passes.splice(0, remembered / 2);
     this.#settle();
@@ -103,14 +107,26 @@ export class Progress {
 
   /** Switches that have not acknowledged the last pass that touched the object. */
   outstanding(path: Path): HypervisorNumber[] {
-    const touched = this.#touched.get(path);
-    if (touched === undefined) return [];
-    const open = touched.on.filter((h) => {
-      const s = this.#switches.get(h);
-      return s !== undefined && s.acknowledged < touched.sequence;
-    });
-    if (open.length === 0) this.#touched.delete(path);
-    return open;
+    const touch = this.awaited(path);
+    return touch === undefined ? [] : touch.on.filter((h) => this.#isBehind(h, touch));
+  }
+
+  /** The last pass that touched the object, while some switch has not acknowledged it. */
+  awaited(path: Path): Touch | undefined {
+    const touch = this.#touched.get(path);
+    if (touch === undefined || this.isOpen(touch)) return touch;
+    this.#touched.delete(path);
+    return undefined;
+  }
+
+  /** Whether a switch has not acknowledged the pass. @param connected only those that are connected count */
+  isOpen(touch: Touch, connected = false): boolean {
+    return touch.on.some((h) => this.#isBehind(h, touch) && (!connected || this.#switches.get(h)?.connected === true));
+  }
+
+  #isBehind(hypervisor: HypervisorNumber, { sequence }: Touch): boolean {
+    const s = this.#switches.get(hypervisor);
+    return s !== undefined && s.acknowledged < sequence;
   }
 
   /** Revision everything up to which the switch has acknowledged in this run; 0 before its first. */

@@ -67,6 +67,8 @@ export class Engine {
   /** Hypervisors whose tunnels are being waited for. */
   readonly #patient = new Set<HypervisorNumber>();
   readonly #chassisWrites = new Map<string, string>();
+  /** What is durable of each, or about to be: one that comes back as it was costs no write. */
+  readonly #chassisRecords = new Map<string, string>();
   #deletes: string[] = [];
   /** Called after each pass with what was deleted in it, and the switches the pass went to. */
   onPass:
@@ -101,8 +103,10 @@ export class Engine {
   /** Takes over what is durable and compiles all of it once. Nothing reaches a switch before. */
   async load(revision: number): Promise<void> {
     const remembered = new Map<HypervisorNumber, ChassisFacts>();
-    for (const e of (await this.#store.list(chassisPrefix)).entries)
-      remembered.set(Number(e.key.slice(chassisPrefix.length)), JSON.parse(e.value) as ChassisFacts);
+    for (const { key, value } of (await this.#store.list(chassisPrefix)).entries) {
+      remembered.set(Number(key.slice(chassisPrefix.length)), JSON.parse(value) as ChassisFacts);
+      this.#chassisRecords.set(key, value);
+    }
     for (const h of this.#view.children('hypervisor', ''))
       if (h.spec.admission !== 'lost') this.#admit(h, remembered.get(h.id));
     const { entries } = await this.#store.list(zonesPrefix);
@@ -260,8 +264,10 @@ export class Engine {
       this.#plugin.dismiss(number);
       this.#progress.remove(number);
       this.tunnels.forget(number);
-      this.#deletes.push(...this.zones.forget(number), `${chassisPrefix}${number}`);
-      this.#chassisWrites.delete(`${chassisPrefix}${number}`);
+      const record = `${chassisPrefix}${number}`;
+      this.#deletes.push(...this.zones.forget(number), record);
+      this.#chassisWrites.delete(record);
+      this.#chassisRecords.delete(record);
       this.compiler.mark('base');
       return;
     }
@@ -284,7 +290,11 @@ export class Engine {
 
   /** The encapsulation address of a hypervisor that is away must be known after a restart too, or its tunnels would go. */
   #rememberChassis(member: Member): void {
-    this.#chassisWrites.set(`${chassisPrefix}${member.number}`, JSON.stringify(member.facts));
+    const [key, value] = [`${chassisPrefix}${member.number}`, JSON.stringify(member.facts)];
+    if (this.#chassisRecords.get(key) !== value) {
+      this.#chassisRecords.set(key, value);
+      this.#chassisWrites.set(key, value);
+    }
     for (const peer of this.bindings.placement.peersOf(member.number)) this.tunnels.reconsider(peer);
     this.tunnels.reconsider(member.number);
   }

@@ -8,10 +8,14 @@ import { FakeSwitch, type FakeSwitchOptions } from '../southbound/fake-switch.ts
 
 export type FakeVif = { ifaceId: string; name: string; ofport: number };
 
+/** A tunnel that is there already, since none is made. */
+export type FakeTunnel = { peer: number; remoteIp: string; ofport: number };
+
 export type FakeHypervisorOptions = {
   systemId: string;
   encapIp: string;
   vifs?: readonly FakeVif[];
+  tunnels?: readonly FakeTunnel[];
   /** How its bytes go out over OVSDB; in one piece unless told. */
   writeDatabase?(socket: Socket, text: string): void;
 } & Omit<FakeSwitchOptions, 'port' | 'datapathId'>;
@@ -116,8 +120,18 @@ export class FakeHypervisor {
 
   /** `<table-updates2>` of the first contents. */
   #rows(): unknown {
-    const { systemId, encapIp, vifs = [] } = this.options;
+    const { systemId, encapIp, vifs = [], tunnels = [] } = this.options;
     const [root, bridge, controller, local] = [id(1), id(2), id(3), id(4)] as const;
+    const ports = [
+      ...vifs.map(({ name, ifaceId, ofport }) => ({ name, ofport, external_ids: map({ 'iface-id': ifaceId }) })),
+      ...tunnels.map(({ peer, remoteIp, ofport }) => ({
+        name: `kw${peer.toString(16)}`,
+        type: 'gre',
+        options: map({ key: 'flow', remote_ip: remoteIp }),
+        ofport,
+        external_ids: map({ owner: 'keyway', 'keyway-peer': String(peer) }),
+      })),
+    ];
     const portOf = (n: number): string => id(100 + 2 * n);
     const interfaceOf = (n: number): string => id(101 + 2 * n);
     const initial = (row: object): object => ({ initial: row });
@@ -135,7 +149,7 @@ export class FakeHypervisor {
       Bridge: {
         [bridge]: initial({
           name: 'br-int',
-          ports: set([local, ...vifs.map((_, n) => portOf(n))]),
+          ports: set([local, ...ports.map((_, n) => portOf(n))]),
           ...(target === undefined ? {} : { controller: ['uuid', controller] }),
           protocols: 'OpenFlow15',
           fail_mode: 'secure',
@@ -159,14 +173,18 @@ export class FakeHypervisor {
             },
       Port: Object.fromEntries([
         [local, initial({ name: 'br-int', interfaces: ['uuid', id(5)] })],
-        ...vifs.map(({ name }, n) => [portOf(n), initial({ name, interfaces: ['uuid', interfaceOf(n)] })]),
+        ...ports.map(({ name, external_ids }, n) => [
+          portOf(n),
+          initial({
+            name,
+            interfaces: ['uuid', interfaceOf(n)],
+            external_ids: n < vifs.length ? map({}) : external_ids,
+          }),
+        ]),
       ]),
       Interface: Object.fromEntries([
         [id(5), initial({ name: 'br-int', type: 'internal', ofport: 65_534 })],
-        ...vifs.map(({ name, ifaceId, ofport }, n) => [
-          interfaceOf(n),
-          initial({ name, ofport, external_ids: map({ 'iface-id': ifaceId }) }),
-        ]),
+        ...ports.map((row, n) => [interfaceOf(n), initial(row)]),
       ]),
     };
   }

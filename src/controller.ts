@@ -1,7 +1,7 @@
 /** Composes a running controller: store, intent, engine, Open vSwitch plugin, tokens, API. */
 import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
-import { OpenVswitchPlugin } from '../plugins/openvswitch/plugin.ts';
+import { type LogLevel, OpenVswitchPlugin } from '../plugins/openvswitch/plugin.ts';
 import { createApp } from './api/app.ts';
 import { listen } from './api/listen.ts';
 import { Audit } from './auth/audit.ts';
@@ -54,6 +54,7 @@ export async function runController(config: Config, extras: ControllerExtras = {
       tunnelLocalIp: extras.tunnelLocalIp ?? true,
       tableName,
       log: log.child({ room: 'southbound' }),
+      logLevel: southboundLevel(config.log.level),
       onFatal:
         extras.onFatal ??
         ((error) => {
@@ -106,6 +107,12 @@ export async function runController(config: Config, extras: ControllerExtras = {
     await store.close();
     throw error;
   }
+}
+
+/** The least the southbound thread logs: it knows four levels. */
+function southboundLevel(level: Config['log']['level']): LogLevel {
+  if (level === 'trace') return 'debug';
+  return level === 'fatal' ? 'error' : level;
 }
 
 export type ControllerOptions = ControllerExtras & {

@@ -4,6 +4,7 @@ import type { SwitchPlugin } from './drivers/switch-plugin.ts';
 import { Engine } from './engine/engine.ts';
 import { createFabric } from './engine/fabric.ts';
 import { type Counters, engineMetrics } from './engine/metrics.ts';
+import { namingOf } from './engine/naming.ts';
 import { unprovidedServices } from './engine/services.ts';
 import { StatusBoard } from './engine/status.ts';
 import { switchEvents } from './engine/switch-events.ts';
@@ -55,7 +56,10 @@ export async function startCore({
   });
   const counters: Counters = { drift: new Map(), refusedSessions: 0 };
   let ready = false;
-  const { managers } = await plugin.start(switchEvents(intent, engine, progress, status, counters, log));
+  const { managers } = await plugin.start(
+    switchEvents(intent, engine, progress, status, counters, log),
+    namingOf(intent, engine.fleet),
+  );
   await engine.load(intent.revision);
   intent.onCommit((commit) => engine.push({ type: 'commit', commit }));
   ready = true;

@@ -29,6 +29,7 @@ import type { SouthboundStats } from './switch/southbound.ts';
 import type { Failure, FromWorker, LogLevel, RequestName, Requests, ToWorker, WorkerOptions } from './switch/thread.ts';
 
 export type { SouthboundStats, SwitchStats } from './switch/southbound.ts';
+export type { LogLevel } from './switch/thread.ts';
 
 export type OpenVswitchOptions = {
   /** Where hypervisors connect over OVSDB, in Open vSwitch's notation: `ptcp:PORT[:ADDRESS]`, `punix:PATH`. */

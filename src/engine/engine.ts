@@ -14,6 +14,7 @@ import { Zones, zonesPrefix } from '../inventory/zones.ts';
 import { Problem } from '../problems.ts';
 import type { Progress } from '../reconcile/progress.ts';
 import type { Store } from '../store/store.ts';
+import { hypervisorFields } from './naming.ts';
 import { Tunnels } from './tunnels.ts';
 import { ZoneFlusher } from './zone-flusher.ts';
 
@@ -84,7 +85,7 @@ export class Engine {
     this.bindings = new Bindings(options.view, this.fleet);
     this.tunnels = new Tunnels(this.fleet, this.bindings.placement, options.plugin);
     this.#flusher = new ZoneFlusher(this.zones, options.plugin, options.progress, options.log, (h) =>
-      this.fleet.name(h),
+      hypervisorFields(this.fleet, h),
     );
     this.compiler = new Compiler(this.state, (flows) => options.plugin.encode(flows));
   }
@@ -357,7 +358,7 @@ export class Engine {
         this.#patient.delete(member.number);
         if (member.ready || !member.reported || this.#stopped) return;
         this.#log.warn(
-          { hypervisor: member.resource.name },
+          { ...hypervisorFields(this.fleet, member.number), tunnels: this.tunnels.missing(member.number) },
           'tunnels are missing; the switch is programmed without them',
         );
         this.#ready(member);

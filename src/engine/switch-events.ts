@@ -6,6 +6,7 @@ import { cookieResource } from '../pipeline/cookie.ts';
 import type { Progress } from '../reconcile/progress.ts';
 import type { Engine } from './engine.ts';
 import type { Counters } from './metrics.ts';
+import { hypervisorFields, objectFields } from './naming.ts';
 import { purposeOf } from './purpose.ts';
 import type { StatusBoard } from './status.ts';
 
@@ -17,17 +18,26 @@ export function switchEvents(
   counters: Counters,
   log: Logger,
 ): SwitchEvents {
-  const name = (h: number) => engine.fleet.name(h);
+  const { fleet } = engine;
+  const name = (h: number) => fleet.name(h);
+  const about = (h: number) => hypervisorFields(fleet, h);
+  /** Facts of an approved hypervisor or of one that waits. */
+  const chassis = (systemId: string) => {
+    const number = fleet.bySystemId(systemId)?.number;
+    return { ...(number === undefined ? {} : about(number)), systemId };
+  };
+  const present = new Set<string>();
   return {
     chassis(facts) {
-      log.info(
-        { systemId: facts.systemId, hostname: facts.hostname, peer: facts.peer },
-        'a hypervisor is connected over OVSDB',
-      );
+      const { systemId, hostname, peer } = facts;
+      if (present.has(systemId)) log.debug({ ...chassis(systemId), hostname, peer }, 'a hypervisor tells other facts');
+      else log.info({ ...chassis(systemId), hostname, peer }, 'a hypervisor is connected over OVSDB');
+      present.add(systemId);
       engine.push({ type: 'chassis', facts });
     },
     chassisGone(systemId, reason) {
-      log.warn({ systemId, reason }, 'a hypervisor has gone');
+      present.delete(systemId);
+      log.warn({ ...chassis(systemId), reason }, 'a hypervisor has gone');
       engine.push({ type: 'chassisGone', systemId, reason });
     },
     refused(peer, reason) {
@@ -37,13 +47,14 @@ export function switchEvents(
     interfaces: (hypervisor, interfaces) => engine.push({ type: 'interfaces', hypervisor, interfaces }),
     tunnels: (hypervisor, ofports) => engine.push({ type: 'tunnels', hypervisor, ofports }),
     connected(hypervisor) {
-      log.info({ hypervisor: name(hypervisor) }, 'a switch is connected and in sync');
       progress.connected(hypervisor, true);
+      const programmed = progress.revisionOf(hypervisor);
+      log.info({ ...about(hypervisor), programmed }, 'a switch is connected and in sync');
       status.connectionChanged(hypervisor);
       engine.push({ type: 'settle' });
     },
     disconnected(hypervisor, reason) {
-      log.warn({ hypervisor: name(hypervisor), reason }, 'a switch is disconnected');
+      log.warn({ ...about(hypervisor), reason }, 'a switch is disconnected');
       progress.connected(hypervisor, false);
       status.connectionChanged(hypervisor);
     },
@@ -52,16 +63,16 @@ export function switchEvents(
       if (engine.zones.hasRetired(hypervisor)) engine.push({ type: 'settle' });
     },
     rejected(rejection) {
-      const { path } = purposeOf(view, rejection.cookie);
+      const { hypervisor, cookie, flow, error } = rejection;
       log.error(
-        { hypervisor: name(rejection.hypervisor), object: path, flow: rejection.flow, error: rejection.error },
+        { hypervisor: name(hypervisor), ...objectFields(view, purposeOf(view, cookie).path), flow, error },
         'a switch refused a flow; its object is set aside there',
       );
-      status.refused(cookieResource(rejection.cookie), rejection);
+      status.refused(cookieResource(cookie), rejection);
     },
     accepted(hypervisor, cookie) {
       log.info(
-        { hypervisor: name(hypervisor), object: purposeOf(view, cookie).path },
+        { hypervisor: name(hypervisor), ...objectFields(view, purposeOf(view, cookie).path) },
         'a switch now takes what it refused before',
       );
       status.accepted(cookieResource(cookie), hypervisor);
@@ -69,10 +80,7 @@ export function switchEvents(
     drifted(hypervisor, counts) {
       const found = counts.missing + counts.extra + counts.different;
       counters.drift.set(name(hypervisor), (counters.drift.get(name(hypervisor)) ?? 0) + found);
-      log.warn(
-        { hypervisor: name(hypervisor), ...counts },
-        'drift: a switch differs from what is meant though nobody asked',
-      );
+      log.warn({ ...about(hypervisor), ...counts }, 'drift: a switch differs from what is meant though nobody asked');
     },
   };
 }

@@ -9,7 +9,7 @@ export class ZoneFlusher {
   readonly #plugin: SwitchPlugin;
   readonly #progress: Progress;
   readonly #log: Logger;
-  readonly #nameOf: (hypervisor: HypervisorNumber) => string;
+  readonly #about: (hypervisor: HypervisorNumber) => object;
   readonly #underWay = new Set<string>();
 
   constructor(
@@ -17,13 +17,14 @@ export class ZoneFlusher {
     plugin: SwitchPlugin,
     progress: Progress,
     log: Logger,
-    nameOf: (hypervisor: HypervisorNumber) => string,
+    /** Fields of a line about a hypervisor. */
+    about: (hypervisor: HypervisorNumber) => object,
   ) {
     this.#zones = zones;
     this.#plugin = plugin;
     this.#progress = progress;
     this.#log = log;
-    this.#nameOf = nameOf;
+    this.#about = about;
   }
 
   /** Flushes what may be flushed now. @param released called whenever a zone has become free */
@@ -48,7 +49,7 @@ export class ZoneFlusher {
         },
         (error: unknown) =>
           this.#log.warn(
-            { err: error, hypervisor: this.#nameOf(hypervisor), zone },
+            { ...this.#about(hypervisor), zone, err: error },
             'a conntrack zone could not be flushed; it stays retired',
           ),
       )

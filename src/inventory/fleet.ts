@@ -96,6 +96,10 @@ export class Fleet {
     return this.#byNumber.get(number);
   }
 
+  bySystemId(systemId: string): Member | undefined {
+    return this.#bySystemId.get(systemId);
+  }
+
   byPath(path: Path): Member | undefined {
     return this.#byPath.get(path);
   }

@@ -1,5 +1,5 @@
 /** A controller without its API, on a memory store, with dummy switches that connect to it. */
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { type OpenVswitchOptions, OpenVswitchPlugin } from '../../plugins/openvswitch/plugin.ts';
 import { type Core, startCore } from '../../src/core.ts';
 import { tableName } from '../../src/pipeline/tables.ts';
@@ -10,10 +10,10 @@ import { type DummySwitch, startDummySwitch } from './open-vswitch.ts';
 export type TestCore = Core & AsyncDisposable & { store: Store; plugin: OpenVswitchPlugin };
 
 export async function startTestCore(
-  options: { store?: Store; plugin?: Partial<OpenVswitchOptions> } = {},
+  options: { store?: Store; plugin?: Partial<OpenVswitchOptions>; log?: Logger } = {},
 ): Promise<TestCore> {
   const store = options.store ?? openMemoryStore();
-  const log = pino({ level: process.env.KEYWAY_TEST_LOG ?? 'silent' });
+  const log = options.log ?? pino({ level: process.env.KEYWAY_TEST_LOG ?? 'silent' });
   const plugin = new OpenVswitchPlugin({
     listenOvsdb: ['ptcp:0:127.0.0.1'],
     listenOpenflow: { host: '127.0.0.1', port: 0 },

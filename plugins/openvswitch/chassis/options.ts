@@ -6,9 +6,9 @@ import type {
   SwitchHealth,
   TunnelSpec,
 } from '../../../src/drivers/switch-plugin.ts';
+import type { Log } from '../log.ts';
 
-/** The shape of a pino logger, as far as this room uses it. */
-export type ChassisLog = Record<'debug' | 'info' | 'warn' | 'error', (fields: object, message: string) => void>;
+export type { Log as ChassisLog } from '../log.ts';
 
 export type ChassisEvents = Pick<SwitchEvents, 'chassis' | 'chassisGone' | 'refused' | 'interfaces' | 'tunnels'>;
 
@@ -33,7 +33,7 @@ export type ChassisOptions = {
   /** Milliseconds a new session has to show its Open_vSwitch table. Default 10,000. */
   identifyTimeout?: number;
   events: ChassisEvents;
-  log: ChassisLog;
+  log: Log;
 };
 
 /** What `ChassisServer` offers to whoever composes it. */

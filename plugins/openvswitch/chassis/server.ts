@@ -186,8 +186,9 @@ export class ChassisServer implements Chassis {
     this.#sessions.set(systemId, session);
     this.#options.events.chassis(facts);
     if (living) return;
-    this.#options.log.info({ systemId, peer: session.peer }, 'a hypervisor is connected');
     const hypervisor = this.#hypervisorOf.get(systemId);
+    const who = hypervisor === undefined ? {} : { hypervisor };
+    this.#options.log.debug({ ...who, systemId, peer: session.peer }, 'an OVSDB session is up');
     const admission = hypervisor === undefined ? undefined : this.#admissions.get(hypervisor);
     if (admission) this.#applyAdmission(session, admission);
   }
@@ -204,7 +205,7 @@ export class ChassisServer implements Chassis {
     this.#unknown.delete(connection);
     if (this.#sessions.get(systemId) === session) {
       this.#sessions.delete(systemId);
-      log.info({ systemId, reason }, 'a hypervisor is gone');
+      log.debug({ systemId, peer, reason }, 'an OVSDB session has ended');
       events.chassisGone(systemId, reason);
     } else if (connection.endedByPeer || this.#stopped) {
       log.debug({ peer, reason }, 'a session ended before it said who it is');
@@ -214,7 +215,7 @@ export class ChassisServer implements Chassis {
   }
 
   #refused(peer: string, reason: string): void {
-    this.#options.log.warn({ peer, reason }, 'a session was refused');
+    this.#options.log.debug({ peer, reason }, 'an OVSDB session was refused');
     this.#options.events.refused(peer, reason);
   }
 }

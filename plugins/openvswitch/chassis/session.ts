@@ -6,6 +6,7 @@ import type {
   SwitchHealth,
   TunnelSpec,
 } from '../../../src/drivers/switch-plugin.ts';
+import { type Log, withFields } from '../log.ts';
 import { DatabaseCache } from '../ovsdb/cache.ts';
 import type { MonitorVersion, OvsdbConnection } from '../ovsdb/client.ts';
 import { is, mutate, type Operation } from '../ovsdb/operations.ts';
@@ -15,7 +16,6 @@ import { encapIpOf, factsOf, systemIdOf } from './facts.ts';
 import { readHealth } from './health.ts';
 import { planBridge } from './integration-bridge.ts';
 import { type LocalEnd, planManagers } from './managers.ts';
-import type { ChassisLog } from './options.ts';
 import type { Plan } from './plan.ts';
 import { Reminder } from './reminder.ts';
 import { type Cache, type Change, DATABASE, watchedTables } from './schema.ts';
@@ -42,7 +42,7 @@ export type SessionOptions = {
   encapsulation: Encapsulation;
   tunnelLocalIp: boolean;
   events: SessionEvents;
-  log: ChassisLog;
+  log: Log;
 };
 
 const NO_SYSTEM_ID = 'it has no system-id; on the hypervisor: ovs-vsctl set Open_vSwitch . external_ids:system-id=NAME';
@@ -55,6 +55,7 @@ const CONFIGURATION_NUMBERS: ReadonlySet<string> = new Set(['next_cfg', 'cur_cfg
 export class ChassisSession {
   readonly connection: OvsdbConnection;
   readonly #options: SessionOptions;
+  readonly #log: Log;
   readonly #cache: Cache = new DatabaseCache(watchedTables);
   readonly #topology = new Topology(this.#cache);
   readonly #interfaces = new VmInterfaces(this.#topology);
@@ -74,8 +75,10 @@ export class ChassisSession {
   #remind = false;
 
   constructor(options: SessionOptions) {
-    const { connection, encapsulation, log } = options;
+    const { connection, encapsulation } = options;
+    const log = withFields(options.log, () => this.#who());
     this.#options = options;
+    this.#log = log;
     this.connection = connection;
     this.#tunnels = new TunnelPorts({ cache: this.#cache, topology: this.#topology, encapsulation, log });
     this.#applied = new AppliedWatch(log);
@@ -103,6 +106,15 @@ export class ChassisSession {
   /** The datapath id we have set, or are setting in this moment, on its integration bridge. */
   get datapathId(): bigint | undefined {
     return this.#datapathIdSent;
+  }
+
+  /** For the log. */
+  #who(): object {
+    return {
+      ...(this.#admission === undefined ? {} : { hypervisor: this.#admission.hypervisor }),
+      ...(this.#facts === undefined ? {} : { systemId: this.#facts.systemId }),
+      peer: this.peer,
+    };
   }
 
   /** Reads, and writes nothing. @throws OvsdbError, ConnectionClosedError */
@@ -180,7 +192,7 @@ export class ChassisSession {
       const { uuid, name, error } = change.row;
       const port = this.#topology.portOf(uuid);
       if (error === undefined || !port || !this.#topology.onIntegrationBridge(port.uuid)) continue;
-      this.#options.log.warn({ interface: name, error }, 'Open vSwitch reports an error on an interface');
+      this.#log.warn({ interface: name, error }, 'Open vSwitch reports an error on an interface');
     }
   }
 

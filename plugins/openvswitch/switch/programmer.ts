@@ -2,6 +2,7 @@
  * Brings changes into one switch: bundles until everything is there but what the switch refuses, whose objects are set
  * aside. Tells what was refused, accepted and acknowledged.
  */
+import { cookieResource } from '../../../src/pipeline/cookie.ts';
 import { decodeFlows, recordLength } from '../openflow/record.ts';
 import { formatFlow } from '../openflow/text.ts';
 import { type BundleContent, type Refusal, runBundle } from './bundle.ts';
@@ -72,7 +73,7 @@ export class Programmer {
       this.#connection.patience = 0;
       if (outcome.kind === 'indeterminate') {
         counters.indeterminate++;
-        this.#log.warn({ hypervisor: this.#state.hypervisor, reason: outcome.reason }, 'a bundle ended in doubt');
+        this.#log.warn({ reason: outcome.reason }, 'a bundle ended in doubt');
         if (++this.#indeterminate >= indeterminateLimit) throw new Error(`bundles fail: ${outcome.reason}`);
         return false;
       }
@@ -96,7 +97,7 @@ export class Programmer {
     const culprits: { source: RecordSource; offset: number; object: number; cookie: bigint; error: string }[] = [];
     for (const { index, error } of refusals) {
       if (index >= operations.length) {
-        this.#log.warn({ hypervisor: this.#state.hypervisor, error: error.name }, 'the switch keeps a foreign group');
+        this.#log.warn({ error: error.name }, 'the switch keeps a foreign group');
         continue;
       }
       const source = operations.source(index);
@@ -104,7 +105,8 @@ export class Programmer {
       if (operations.isDelete(index)) {
         dropped.add(index);
         const flow = textOf(source, offset);
-        this.#log.warn({ hypervisor: this.#state.hypervisor, flow, error: error.name }, 'the switch keeps a flow');
+        const resource = cookieResource(cookieOf(operations, index));
+        this.#log.warn({ resource, flow, error: error.name }, 'the switch keeps a flow');
       } else {
         const object = objectOf(source.bytes, source.at + offset);
         culprits.push({ source, offset, object, cookie: cookieOf(operations, index), error: error.name });
@@ -130,7 +132,8 @@ export class Programmer {
     const { hypervisor, rejected } = this.#state;
     rejected.set(objectOf(unit.bytes, unit.at + offset), cookie);
     const flow = textOf(unit, offset);
-    this.#log.debug({ hypervisor, unit: key, flow, error }, 'a flow was refused: what it serves is set aside');
+    const resource = cookieResource(cookie);
+    this.#log.debug({ resource, unit: key, flow, error }, 'a flow was refused: what it serves is set aside');
     this.#events.rejected({ hypervisor, unit: key, cookie, flow, error });
   }
 

@@ -3,6 +3,7 @@
  * loop does everything that changes the switch, so there is one bundle at a time and what comes meanwhile is coalesced.
  */
 import { cookieGeneration } from '../../../src/pipeline/cookie.ts';
+import { withFields } from '../log.ts';
 import { ByteWriter } from '../openflow/bytes.ts';
 import { type Message, messageType } from '../openflow/frame.ts';
 import { flowDescRequest, multipartType } from '../openflow/messages.ts';
@@ -64,7 +65,8 @@ export class Session {
   /** Drift told last under the policy `report`, so that it is told once. */
   #reported = '';
 
-  constructor({ state, connection, settings, audits, connects, events, log }: SessionOptions) {
+  constructor({ state, connection, settings, audits, connects, events, log: everybodys }: SessionOptions) {
+    const log = withFields(everybodys, () => ({ hypervisor: state.hypervisor }));
     this.#audits = audits;
     this.#connects = connects;
     this.#programmer = new Programmer({ state, connection, settings, events, log });
@@ -106,8 +108,7 @@ export class Session {
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       if (!(error instanceof ConnectionClosed)) {
-        const { hypervisor } = this.#state;
-        this.#log.warn({ hypervisor, err: error }, 'a session with a switch failed');
+        this.#log.warn({ err: error }, 'a session with a switch failed');
       }
       this.connection.close(reason);
       for (const job of this.#jobs.splice(0)) job.fail(new ConnectionClosed(reason));
@@ -183,7 +184,7 @@ export class Session {
 
   /** @returns false where the outcome of its bundle is unknown, and it has to be done again */
   async #bringToDesired(why: ReadFor): Promise<boolean> {
-    const { desired, counters, hypervisor } = this.#state;
+    const { desired, counters } = this.#state;
     if (why === 'connect') desired.retryAll();
     // What waits is merged first, and comes out of the comparison; but then it could not be told from drift.
     if (why !== 'drift') this.#state.release(this.#programmer.merge().retired);
@@ -212,7 +213,7 @@ export class Session {
       this.#tellDrift(drift);
       if (this.#settings.driftPolicy === 'report') return true;
     } else {
-      this.#log.info({ hypervisor, why, installed, fallbacks, ...counts, took }, 'the switch was read back');
+      this.#log.info({ why, installed, fallbacks, ...counts, took }, 'the switch was read back');
     }
     await setMeters(this.connection, this.#settings, meters, this.#log);
     if (this.#settings.driftPolicy === 'report')
@@ -230,7 +231,7 @@ export class Session {
     this.#reported = told;
     if (told === '' || again) return;
     counters.drift += missing + extra + different;
-    this.#log.debug({ hypervisor, ...counts, policy: this.#settings.driftPolicy }, 'the switch has drifted');
+    this.#log.debug({ ...counts, policy: this.#settings.driftPolicy }, 'the switch has drifted');
     this.#events.drifted(hypervisor, counts);
   }
 
@@ -259,10 +260,7 @@ export class Session {
       }
     } else if (message.type === messageType.error) {
       const { name, refusedXid } = parseError(message.body);
-      this.#log.warn(
-        { hypervisor: this.#state.hypervisor, error: name, xid: refusedXid },
-        'an error nobody waited for',
-      );
+      this.#log.warn({ error: name, xid: refusedXid }, 'an error nobody waited for');
     }
   }
 

@@ -2,6 +2,8 @@
 import type { SwitchEvents } from '../../../src/drivers/switch-plugin.ts';
 import { type ConnectionLimits, defaultLimits } from './connection.ts';
 
+export type { Log } from '../log.ts';
+
 /** Packets per second let through, and how many more in a burst. */
 export type MeterLimit = { rate: number; burst: number };
 
@@ -44,6 +46,3 @@ export type FlowEvents = Pick<
   SwitchEvents,
   'connected' | 'disconnected' | 'acknowledged' | 'rejected' | 'accepted' | 'drifted'
 >;
-
-/** The shape of a pino logger. */
-export type Log = Record<'debug' | 'info' | 'warn' | 'error', (fields: object, message: string) => void>;

@@ -30,6 +30,7 @@ export async function southboundMetrics(
   return [
     gauge('keyway_kept_flows', 'Flows kept, each once whatever the number of switches', slab.flows),
     gauge('keyway_kept_flow_bytes', 'Bytes of the flows kept', slab.bytes),
+    gauge('keyway_kept_memory_bytes', 'Memory of the flows kept, gaps included', slab.reserved),
     each('keyway_switch_flows', 'Flows desired on each switch', 'gauge', (s) => s.flows),
     each(
       'keyway_switch_flow_bytes',
@@ -37,6 +38,7 @@ export async function southboundMetrics(
       'gauge',
       (s) => s.bytes,
     ),
+    each('keyway_switch_index_bytes', "Memory of each switch's index of its flows", 'gauge', (s) => s.indexBytes),
     each('keyway_switch_objects_set_aside', 'Objects each switch has refused a flow of', 'gauge', (s) => s.setAside),
     each('keyway_switch_echo_seconds', 'Last round trip of an echo', 'gauge', (s) =>
       s.echoRtt === undefined ? undefined : s.echoRtt / 1000,

@@ -1,6 +1,7 @@
 /** The controller without its API: store, intent, engine and switch plugin, joined. */
 import type { Logger } from 'pino';
 import type { SwitchPlugin } from './drivers/switch-plugin.ts';
+import { ThreadMeter } from './drivers/thread-load.ts';
 import { Engine } from './engine/engine.ts';
 import { createFabric } from './engine/fabric.ts';
 import { type Counters, engineMetrics } from './engine/metrics.ts';
@@ -8,9 +9,12 @@ import { namingOf } from './engine/naming.ts';
 import { unprovidedServices } from './engine/services.ts';
 import { StatusBoard } from './engine/status.ts';
 import { switchEvents } from './engine/switch-events.ts';
+import { threadLoads, threadMetrics } from './engine/threads.ts';
+import { createUpkeep } from './engine/upkeep.ts';
 import { Intent } from './intent/intent.ts';
 import type { Fabric, Metric } from './reconcile/contract.ts';
 import { Progress } from './reconcile/progress.ts';
+import type { Upkeep } from './reconcile/upkeep.ts';
 import type { Store } from './store/store.ts';
 
 export type Core = {
@@ -19,6 +23,7 @@ export type Core = {
   progress: Progress;
   status: StatusBoard;
   fabric: Fabric;
+  upkeep: Upkeep;
   /** Where hypervisors connect, as ovs-vsctl set-manager takes it. */
   managers: string[];
   stop(): Promise<void>;
@@ -63,6 +68,9 @@ export async function startCore({
   await engine.load(intent.revision);
   intent.onCommit((commit) => engine.push({ type: 'commit', commit }));
   ready = true;
+  const meter = new ThreadMeter();
+  const readiness = () =>
+    ready ? { ready, reason: 'intent is loaded and switches may connect' } : { ready, reason: 'stopping' };
   const fabric = createFabric({
     view: intent,
     engine,
@@ -70,10 +78,21 @@ export async function startCore({
     plugin,
     metrics: async () => [
       ...engineMetrics(engine, progress, status, counters),
+      ...threadMetrics(await threadLoads(meter, plugin)),
       ...(await pluginMetrics((h) => engine.fleet.name(h))),
     ],
-    ready: () =>
-      ready ? { ready, reason: 'intent is loaded and switches may connect' } : { ready, reason: 'stopping' },
+    ready: readiness,
+  });
+  const upkeep = createUpkeep({
+    view: intent,
+    engine,
+    progress,
+    status,
+    plugin,
+    store,
+    meter,
+    ready: readiness,
+    now: Date.now,
   });
   return {
     intent,
@@ -81,9 +100,11 @@ export async function startCore({
     progress,
     status,
     fabric,
+    upkeep,
     managers,
     async stop() {
       ready = false;
+      meter.stop();
       await engine.stop();
       await plugin.stop();
     },

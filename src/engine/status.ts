@@ -125,6 +125,11 @@ export class StatusBoard implements StatusSource {
     this.#disturbNumber(resourceNumber);
   }
 
+  /** Resource number, and what each switch refused of it. */
+  *refusals(): Iterable<[number, Iterable<Rejection>]> {
+    for (const [number, refusals] of this.#refusals) yield [number, refusals.values()];
+  }
+
   get refusedObjects(): number {
     return this.#refusals.size;
   }

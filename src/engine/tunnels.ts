@@ -3,6 +3,8 @@ import type { HypervisorNumber, SwitchPlugin } from '../drivers/switch-plugin.ts
 import type { Fleet } from '../inventory/fleet.ts';
 import type { Placement } from '../inventory/placement.ts';
 
+const none: ReadonlyMap<HypervisorNumber, string> = new Map();
+
 export class Tunnels {
   readonly #fleet: Fleet;
   readonly #placement: Placement;
@@ -48,6 +50,11 @@ export class Tunnels {
     }
     this.#open.clear();
     return changed;
+  }
+
+  /** Peer -> encapsulation address, as last asked for. */
+  wanted(hypervisor: HypervisorNumber): ReadonlyMap<HypervisorNumber, string> {
+    return this.#wanted.get(hypervisor) ?? none;
   }
 
   /** Tunnels asked for that do not exist yet. */

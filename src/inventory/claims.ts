@@ -65,6 +65,11 @@ export class Claims {
     return this.#byIface.get(ifaceId) ?? [];
   }
 
+  /** iface-ids that more than one hypervisor claims. Walks through all. */
+  *contested(): Iterable<string> {
+    for (const [ifaceId, claims] of this.#byIface) if (claims.length > 1) yield ifaceId;
+  }
+
   ifaceIdsOn(hypervisor: HypervisorNumber): Iterable<string> {
     return this.#byHost.get(hypervisor)?.keys() ?? [];
   }

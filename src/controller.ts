@@ -76,6 +76,7 @@ export async function runController(config: Config, extras: ControllerExtras = {
       audit,
       status: core.status,
       fabric: core.fabric,
+      upkeep: core.upkeep,
       config,
       log,
     });

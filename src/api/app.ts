@@ -20,6 +20,7 @@ import { resourceRoutes } from './resource-routes.ts';
 import type { Services } from './services.ts';
 import { switchRoutes } from './switch-routes.ts';
 import { tokenRoutes } from './token-routes.ts';
+import { upkeepRoutes } from './upkeep-routes.ts';
 import { compileJudge, judgeNamesInPaths } from './validation.ts';
 import { Writes } from './writes.ts';
 
@@ -67,6 +68,7 @@ export async function createApp(context: AppContext, { events }: AppOptions = {}
   switchRoutes(app, services);
   eventRoutes(app, services);
   tokenRoutes(app, services);
+  upkeepRoutes(app, services);
   processRoutes(app, services, metrics);
   openApiRoute(app);
 

@@ -5,6 +5,7 @@ import type { Tokens } from '../auth/tokens.ts';
 import type { Config } from '../config.ts';
 import type { Intent } from '../intent/intent.ts';
 import type { Fabric, StatusSource } from '../reconcile/contract.ts';
+import type { Upkeep } from '../reconcile/upkeep.ts';
 import type { Store } from '../store/store.ts';
 
 export * from '../reconcile/contract.ts';
@@ -16,6 +17,7 @@ export type AppContext = {
   audit: Audit;
   status: StatusSource;
   fabric: Fabric;
+  upkeep: Upkeep;
   config: Config;
   log: Logger;
 };

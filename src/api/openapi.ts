@@ -33,6 +33,7 @@ export async function installOpenApi(app: FastifyInstance): Promise<void> {
         { name: 'events', description: 'Changes of intent and of status' },
         { name: 'tokens', description: 'Who may do what' },
         { name: 'audit', description: 'Who did what, when' },
+        { name: 'upkeep', description: 'Recompute, doctor, backup, compaction' },
         { name: 'process', description: 'Health and metrics' },
       ],
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },

@@ -5,6 +5,7 @@ import type { ResourceDefinition } from '../intent/define.ts';
 import { Labels, Name } from '../intent/fields.ts';
 import { definitions, kinds } from '../intent/resources/index.ts';
 import { type ProblemCode, problems } from '../problems.ts';
+import type { CheckState } from '../reconcile/upkeep.ts';
 import { problemType } from './problem-answers.ts';
 
 /** Refers to a component by its name. */
@@ -241,6 +242,48 @@ const FlowSchema = Type.Object(
   { $id: 'Flow' },
 );
 
+const RecomputationSchema = Type.Object(
+  {
+    revision: Type.Integer({ description: 'Of intent, when it began' }),
+    subjects: Type.Integer({ description: 'Things that were compiled' }),
+    units: Type.Integer({ description: 'Units of flows that came out' }),
+    different: Type.Array(
+      Type.Object({
+        unit: Type.String(),
+        subject: Type.Optional(Type.String({ description: 'What it is compiled from' })),
+        where: Type.Unsafe<'compiler' | 'southbound'>({ type: 'string', enum: ['compiler', 'southbound'] }),
+        what: Type.String(),
+        hypervisors: Type.Array(Type.String()),
+      }),
+    ),
+    unsettled: Type.Array(Type.String(), {
+      description: 'What kept changing while it was looked at: of it nothing is known',
+    }),
+    mended: Type.Boolean({ description: 'What differed was sent anew' }),
+    took: Type.Number({ description: 'Milliseconds' }),
+    longestSlice: Type.Number({ description: 'Milliseconds in which nothing else was done, at most' }),
+  },
+  { $id: 'Recomputation' },
+);
+
+const DiagnosisSchema = Type.Object(
+  {
+    at: Type.Integer({ description: 'Milliseconds since the epoch' }),
+    worst: Type.Unsafe<CheckState>({ type: 'string', enum: ['ok', 'warn', 'fail'] }),
+    checks: Type.Array(
+      Type.Object({
+        check: Type.String({ examples: ['hypervisor.connection', 'tunnel', 'store.disk'] }),
+        object: Type.String({ description: 'Path of a resource, or what it is about' }),
+        state: Type.Unsafe<CheckState>({ type: 'string', enum: ['ok', 'warn', 'fail'] }),
+        found: Type.String(),
+        advice: Type.String({ description: 'What to do; empty where nothing is to be done' }),
+      }),
+      { description: 'Worst first' },
+    ),
+  },
+  { $id: 'Diagnosis' },
+);
+
 /** Every component there is, to be given to the app. */
 export function componentSchemas(): TSchema[] {
   return [
@@ -254,6 +297,8 @@ export function componentSchemas(): TSchema[] {
     TokenSchema,
     AuditRecordSchema,
     FlowSchema,
+    RecomputationSchema,
+    DiagnosisSchema,
     ...kinds.flatMap((kind) => {
       const definition = definitions[kind];
       return [answerSchema(definition), bodySchema(definition), listSchema(definition)];

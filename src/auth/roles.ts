@@ -18,13 +18,20 @@ export type Principal = {
 export type Area =
   | 'apply'
   | 'audit'
+  /** Everything the store holds, the hashes of tokens among it. */
+  | 'backup'
+  /** Cutting the change log. */
+  | 'compact'
   | 'devices'
+  | 'doctor'
   | 'drift'
   | 'drivers'
   | 'events'
   | 'flows'
   /** To declare a hypervisor lost: ids are reused then although it has not confirmed. */
   | 'lost-hypervisors'
+  /** Compiling everything anew; to write: sending what differs. */
+  | 'recompute'
   | 'tokens'
   | 'trace'
   | 'verify'
@@ -51,7 +58,7 @@ const policies: Readonly<Record<Role, Policy>> = {
   operator: {
     ownTenantOnly: false,
     resources: { read: 'all', write: [] },
-    areas: { read: 'all', write: ['apply'] },
+    areas: { read: 'all', write: ['apply', 'recompute'] },
     restricted: { sees: true, sets: false },
   },
   orchestrator: {

@@ -7,10 +7,11 @@ import type { ChassisFacts } from '../../src/drivers/switch-plugin.ts';
 import type { Intent } from '../../src/intent/intent.ts';
 import type { Path, Resource, ResourceChange } from '../../src/intent/model.ts';
 import { Problem } from '../../src/problems.ts';
+import type { Diagnosis, Recomputation, Upkeep } from '../../src/reconcile/upkeep.ts';
 
 type Switch = { connected: boolean; acknowledged: number; automatic: boolean };
 
-export class Fleet implements StatusSource, Fabric {
+export class Fleet implements StatusSource, Fabric, Upkeep {
   readonly switches = new Map<string, Switch>();
   readonly waiting: { name: string; facts: ChassisFacts }[] = [];
   readonly bindings = new Map<Path, Binding>();
@@ -162,6 +163,18 @@ export class Fleet implements StatusSource, Fabric {
         })),
       },
     ];
+  }
+
+  async recompute(mend: boolean): Promise<Recomputation> {
+    const unit = { unit: 'port/1', subject: 'port:x', where: 'compiler' as const, what: 'other flows' };
+    const different = [{ ...unit, hypervisors: [...this.switches.keys()] }];
+    const { revision } = this.#intent;
+    return { revision, subjects: 2, units: 3, different, unsettled: [], mended: mend, took: 1.5, longestSlice: 0.5 };
+  }
+
+  async doctor(quick: boolean): Promise<Diagnosis> {
+    const found = quick ? 'not read back' : 'no drift';
+    return { at: 1, worst: 'ok', checks: [{ check: 'drift', object: 'switches', state: 'ok', found, advice: '' }] };
   }
 
   ready() {

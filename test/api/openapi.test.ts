@@ -288,6 +288,10 @@ describe('answers', () => {
     ['createToken', 'POST', 'tokens', 201, { role: 'operator', ttl: '1h' }],
     ['listTokens', 'GET', 'tokens'],
     ['listAudit', 'GET', 'audit'],
+    ['checkRecompute', 'GET', 'recompute'],
+    ['recompute', 'POST', 'recompute'],
+    ['diagnose', 'GET', 'doctor?quick=true'],
+    ['compact', 'POST', 'compact?changes=1000'],
     ['getHealth', 'GET', '/healthz'],
     ['getReadiness', 'GET', '/readyz'],
   ];

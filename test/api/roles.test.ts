@@ -55,6 +55,11 @@ const matrix: [method: string, path: string, who: string, body?: unknown][] = [
   ['GET', 'tokens', '++---?'],
   ['DELETE', 'tokens/0123456789abcdef', '+----?'],
   ['GET', 'audit', '++---?'],
+  ['GET', 'recompute', '++---?'],
+  ['POST', 'recompute', '++---?'],
+  ['GET', 'doctor?quick=true', '++---?'],
+  ['GET', 'backup', '+----?'],
+  ['POST', 'compact', '+----?'],
 ];
 
 describe.each(matrix)('%s %s', (method, path, expected, body) => {

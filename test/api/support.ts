@@ -60,6 +60,7 @@ export async function harness({ disk, changes, secrets, ...options }: HarnessOpt
     audit,
     status: fleet,
     fabric: fleet,
+    upkeep: fleet,
     config: loadConfig(undefined),
     log: logger,
   };
@@ -86,7 +87,7 @@ export async function harness({ disk, changes, secrets, ...options }: HarnessOpt
         ...(body !== undefined && { payload: body as object }),
       } as InjectOptions);
       const text = answer.body;
-      const isJson = text !== '' && /json/.test(String(answer.headers['content-type']));
+      const isJson = text !== '' && /\bjson\b/.test(String(answer.headers['content-type']));
       return { status: answer.statusCode, headers: answer.headers, body: isJson ? JSON.parse(text) : text, text };
     },
     async close() {

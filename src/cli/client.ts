@@ -121,7 +121,42 @@ export class Client {
    * @throws Refused when the controller answers with a problem, Unreachable when nobody or somebody else answers.
    */
   async request(method: string, path: string, ask: Ask = {}): Promise<Answer> {
-    const { status, headers, text } = await this.#exchange(method, path, ask);
+    return this.#judge(await this.#exchange(method, path, ask));
+  }
+
+  /**
+   * Asks for a large answer, to be taken in pieces as they come.
+   * @param timeout milliseconds for each piece
+   * @throws as `request`; the pieces throw Unreachable when the connection ends early
+   */
+  async download(path: string, timeout: number): Promise<AsyncIterable<Buffer>> {
+    const { module, options } = this.#module();
+    const signal = this.#signal ? { signal: this.#signal } : {};
+    const response = await new Promise<Http.IncomingMessage>((resolve, reject) => {
+      const wanted = { ...options, ...signal, agent: false, method: 'GET', path: `${this.#base}${path}` };
+      const request = module.request({ ...wanted, headers: this.#headers }, resolve);
+      request.setTimeout(timeout, () => request.destroy(new Error(`nothing came for ${timeout / 1000} s`)));
+      request.on('error', (error: NodeJS.ErrnoException) => reject(this.unreachable(reasonOf(error))));
+      request.end();
+    });
+    if (response.statusCode === 200) return this.#pieces(response);
+    const parts: Buffer[] = [];
+    for await (const part of this.#pieces(response)) parts.push(part);
+    const text = Buffer.concat(parts).toString('utf8');
+    this.#judge({ status: response.statusCode ?? 0, headers: response.headers, text });
+    throw this.unreachable(`what answers there is not Keyway (${response.statusCode})`);
+  }
+
+  async *#pieces(response: Http.IncomingMessage): AsyncGenerator<Buffer> {
+    try {
+      for await (const piece of response) yield piece as Buffer;
+    } catch (error) {
+      throw this.unreachable(this.#signal?.aborted ? 'interrupted' : reasonOf(error as NodeJS.ErrnoException));
+    }
+  }
+
+  /** @throws Refused, Unreachable */
+  #judge({ status, headers, text }: { status: number; headers: Http.IncomingHttpHeaders; text: string }): Answer {
     let body: unknown;
     if (text !== '') {
       try {

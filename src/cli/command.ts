@@ -73,7 +73,7 @@ export type Group = {
   word: string;
   aliases?: readonly string[];
   summary: string;
-  section: 'Resources' | 'Inspection' | 'Other';
+  section: 'Resources' | 'Inspection' | 'Upkeep' | 'Other';
 };
 
 export const outputFormats = ['table', 'wide', 'json', 'yaml', 'name'] as const;

@@ -99,7 +99,7 @@ export function groupHelp(group: Group, style: HelpStyle): string {
 export function overview(style: HelpStyle): string {
   let text = `${style.paint('bold', 'keyway')}: a network order becomes deny-by-default flows on Open vSwitch\n`;
   text += `\n${style.paint('bold', 'Usage')}\n  keyway COMMAND [flags]\n`;
-  for (const section of ['Resources', 'Inspection', 'Other'] as const) {
+  for (const section of ['Resources', 'Inspection', 'Upkeep', 'Other'] as const) {
     const rows = groups
       .filter((group) => group.section === section)
       .map((group): [string, string] => [group.word, group.summary]);

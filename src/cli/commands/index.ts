@@ -3,15 +3,17 @@ import type { Command, Group } from '../command.ts';
 import { inspectionCommands, inspectionGroups } from './inspection.ts';
 import { otherCommands, otherGroups, programCommands } from './other.ts';
 import { resourceCommands, resourceGroups } from './resource.ts';
+import { upkeepCommands, upkeepGroups } from './upkeep.ts';
 
 export const commands: readonly Command[] = [
   ...resourceCommands,
   ...inspectionCommands,
+  ...upkeepCommands,
   ...otherCommands,
   ...programCommands,
 ];
 
-export const groups: readonly Group[] = [...resourceGroups, ...inspectionGroups, ...otherGroups];
+export const groups: readonly Group[] = [...resourceGroups, ...inspectionGroups, ...upkeepGroups, ...otherGroups];
 
 /** First words, singular. */
 export const firstWords: readonly string[] = groups.map((group) => group.word);

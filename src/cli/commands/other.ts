@@ -282,7 +282,6 @@ export const otherGroups: Group[] = [
   { word: 'shell', summary: 'Type commands one after another', section: 'Other' },
   { word: 'completion', summary: 'Completion for bash, zsh and fish', section: 'Other' },
   { word: 'serve', summary: 'Run the controller', section: 'Other' },
-  { word: 'restore', summary: 'Make a data directory from a backup', section: 'Other' },
   { word: 'sandbox', summary: 'A controller with switches and VMs around it, to try things on', section: 'Other' },
   { word: 'help', summary: 'Help of a command', section: 'Other' },
 ];

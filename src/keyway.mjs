@@ -4,9 +4,23 @@ import { existsSync } from 'node:fs';
 import module from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { findNode24, runsHere, wantedMajor } from './node24.mjs';
+import { controllerFlags, findNode24, runsHere, wantedMajor } from './node24.mjs';
+
+/** The same process, begun again with the options of a controller, unless somebody has chosen theirs. */
+function withControllerFlags() {
+  const [command, ...words] = process.argv.slice(2);
+  if (command !== 'serve' || words.includes('--help') || words.includes('-h')) return;
+  const chosen = `${process.execArgv.join(' ')} ${process.env.NODE_OPTIONS ?? ''}`;
+  if (process.execve === undefined || chosen.includes('--max-semi-space-size')) return;
+  process.execve(
+    process.execPath,
+    [process.argv0, ...controllerFlags, ...process.execArgv, ...process.argv.slice(1)],
+    process.env,
+  );
+}
 
 if (runsHere) {
+  withControllerFlags();
   // Stripping types and compiling is most of a short command's time. Where the cache can't be written, it is done anew.
   // By way of the environment, so that the processes a sandbox starts use it too.
   process.env.NODE_COMPILE_CACHE ??= join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'keyway', 'compile');

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { controllerFlags } from '../../src/node24.mjs';
 import { ephemeralDirectory } from '../../src/sandbox/ephemeral.ts';
 import { cacheDirectory } from '../../src/sandbox/open-vswitch/cache-directory.ts';
 import { ApiClient } from './api-client.ts';
@@ -43,11 +44,15 @@ function freePort(): Promise<number> {
 
 /**
  * KEYWAY_BENCH_PROFILE=DIRECTORY writes a processor profile of each of its threads there when it is stopped (not when it
- * is killed).
+ * is killed); KEYWAY_BENCH_FLAGS are options of Node for the controller alone.
  */
 function launch(settings: ControllerSettings): Promise<{ child: ChildProcess; facts: ControllerFacts }> {
   const profile = process.env.KEYWAY_BENCH_PROFILE;
-  const flags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+  const flags = [
+    ...controllerFlags,
+    ...(process.env.KEYWAY_BENCH_FLAGS ?? '').split(' ').filter((flag) => flag !== ''),
+  ];
+  if (profile !== undefined) flags.push('--cpu-prof', `--cpu-prof-dir=${profile}`);
   const args = ['--pdeathsig', 'KILL', '--', process.execPath, ...flags, entry, JSON.stringify(settings)];
   // As src/keyway.mjs has it.
   const env = {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { controllerFlags } from '../node24.mjs';
 import type { ControllerFacts, ControllerSettings } from './operations.ts';
 
 /** What the controller's process tells the one that started it. */
@@ -25,7 +26,8 @@ const entryOf = (source: string): string => join(source, 'src/sandbox/controller
 export function startControllerProcess(settings: ControllerSettings, log: string): Promise<ControllerProcess> {
   const output = openSync(log, 'a', 0o600);
   const { source = own, ...rest } = settings;
-  const args = ['--pdeathsig', 'KILL', '--', process.execPath, entryOf(source), JSON.stringify(rest)];
+  const command = [process.execPath, ...controllerFlags, entryOf(source), JSON.stringify(rest)];
+  const args = ['--pdeathsig', 'KILL', '--', ...command];
   const child = spawn('setpriv', args, { stdio: ['ignore', output, output, 'ipc'] });
   const ended = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => resolve(signal === null ? `exit status ${code}` : `signal ${signal}`));

@@ -32,7 +32,8 @@ export async function createVm(options: VmOptions): Promise<Vm> {
   const { namespace, hypervisor, vif, mac, address, gateway } = options;
   await hypervisor.namespace.ip(
     `link add ${vif} type veth peer name eth0 address ${mac} mtu ${mtu} netns ${namespace.path}`,
-    `link set ${vif} arp off up`,
+    // As hypervisors do: their end tells what the VM may send.
+    `link set ${vif} mtu ${mtu} arp off up`,
   );
   await namespace.ip(
     `addr add ${address} dev eth0`,

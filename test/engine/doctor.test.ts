@@ -254,8 +254,8 @@ describe('what hypervisors tell', () => {
     change(3, { vmMtu: 1400, underlay: [] });
     expect(of(await doctor(), 'hypervisor.mtu')).toMatchObject(
       [
-        { object: 'hypervisors/hv1', state: 'warn', found: /eth0 carries 1500 .* need 1542/, advice: /1458 at most/ },
         { object: '2 hypervisors', state: 'warn', found: /does not tell .* \(eth1\); VMs need 1542/ },
+        { object: 'hypervisors/hv1', state: 'warn', found: /eth0 carries 1500 .* need 1542/, advice: /1458 at most/ },
       ].map(matching),
     );
     change(1, { vmMtu: undefined });

@@ -15,6 +15,8 @@ import type { CompileState, Subject, Unit } from './state.ts';
 
 type Emitted = { hash: number; on: HypervisorNumber[] };
 
+type Encoded = { key: UnitKey; on: HypervisorNumber[]; flows: Uint8Array };
+
 export type Delta = Pick<Pass, 'set' | 'remove'>;
 
 /** A unit that is not what compiling anew gives. */
@@ -82,7 +84,7 @@ export class Compiler {
     const different: string[] = [];
     const seen = new Set<UnitKey>();
     for (const subject of this.allSubjects()) {
-      for (const unit of compileSubject(this.#state, subject)) {
+      for (const unit of this.#encoded(subject)) {
         seen.add(unit.key);
         const { what, on } = this.#difference(unit) ?? {};
         if (what === 'other switches') different.push(`${unit.key}: ${what} (${on})`);
@@ -99,9 +101,9 @@ export class Compiler {
    */
   compare(subject: Subject): { units: number; different: Difference[] } {
     const before = this.#unitsOf.get(subject) ?? [];
-    let units: Unit[];
+    let units: Encoded[];
     try {
-      units = compileSubject(this.#state, subject);
+      units = this.#encoded(subject);
     } catch {
       // Why, is in `failures` once a pass has tried it. It must have no flows then.
       const different = before.map((unit): Difference => ({ unit, what: 'cannot be compiled', on: this.#on(unit) }));
@@ -124,10 +126,10 @@ export class Compiler {
     for (const subject of this.allSubjects()) if (!this.#unitsOf.has(subject)) yield subject;
   }
 
-  #difference({ key, on, flows }: Unit): Omit<Difference, 'unit'> | undefined {
+  #difference({ key, on, flows }: Encoded): Omit<Difference, 'unit'> | undefined {
     const emitted = this.#emitted.get(key);
     if (emitted === undefined) return { what: 'never emitted', on };
-    if (emitted.hash !== hashBytes(this.#encode(flows))) return { what: 'other flows', on: union(on, emitted.on) };
+    if (emitted.hash !== hashBytes(flows)) return { what: 'other flows', on: union(on, emitted.on) };
     if (sameList(emitted.on, on)) return undefined;
     return { what: 'other switches', on: union(without(on, emitted.on), without(emitted.on, on)) };
   }
@@ -232,9 +234,14 @@ export class Compiler {
     else this.#unitsOf.delete(subject);
   }
 
-  #unitsFor(subject: Subject): Unit[] {
+  /** @throws Error for what cannot be compiled, or not be put into bytes. */
+  #encoded(subject: Subject): Encoded[] {
+    return compileSubject(this.#state, subject).map(({ key, on, flows }) => ({ key, on, flows: this.#encode(flows) }));
+  }
+
+  #unitsFor(subject: Subject): Encoded[] {
     try {
-      const units = compileSubject(this.#state, subject);
+      const units = this.#encoded(subject);
       this.failures.delete(subject);
       return units;
     } catch (error) {
@@ -243,8 +250,8 @@ export class Compiler {
     }
   }
 
-  #emit(unit: Unit, delta: Delta): void {
-    const flows = this.#encode(unit.flows);
+  #emit(unit: Encoded, delta: Delta): void {
+    const { flows } = unit;
     const hash = hashBytes(flows);
     const before = this.#emitted.get(unit.key);
     this.#set(unit.key, hash, unit.on);

@@ -270,3 +270,19 @@ test('hypervisors that are merely seen wait for approval, under a name an admin 
   expect([...fake.admitted.values()].some((x) => x.systemId === 'Host.Example.com')).toBe(true);
   expect(core.fabric.chassis('hypervisors/host-example-com')?.encapIp).toBe('192.0.2.9');
 });
+
+test('what cannot be put into bytes fails for itself alone', async () => {
+  // A number that no port of OpenFlow has; our plugin lets none through, and another might.
+  fake.events.tunnels(1, new Map([[2, 70_000]]));
+  await quiet();
+  expect([...core.engine.compiler.failures]).toEqual([['tunnel:1:2', expect.stringContaining('70000')]]);
+  await put(`${network}/ports/c`, { tier: 'web', ifaceId: 'c' });
+  fake.interfaces(2, [{ ifaceId: 'c', name: 'vc', ofport: 3 }]);
+  await quiet();
+  expect(statusOf(`${network}/ports/c`).state).toBe('programmed');
+  expect(fake.texts().some((line) => line.startsWith('2: ') && line.includes('in_port=3'))).toBe(true);
+  fake.events.tunnels(1, new Map([[2, 7]]));
+  await quiet();
+  expect(core.engine.compiler.failures.size).toBe(0);
+  expect(core.engine.compiler.recompute().different).toEqual([]);
+});

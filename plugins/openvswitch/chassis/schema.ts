@@ -1,4 +1,5 @@
 /** What we watch of a hypervisor's database (ovs-vswitchd.conf.db(5)), and nothing else. */
+import { highestPort } from '../openflow/ports.ts';
 import type { DatabaseCache, RowChange } from '../ovsdb/cache.ts';
 import { mapOf, optional, type Row, scalar, setOf } from '../ovsdb/schema.ts';
 
@@ -63,4 +64,9 @@ export const OWNER = 'keyway';
 
 export function isOurs(row: { readonly external_ids: ReadonlyMap<string, string> }): boolean {
   return row.external_ids.get('owner') === OWNER;
+}
+
+/** The interface's OpenFlow port. Undefined while it has none (-1: it could not be opened), and for a number that is no port's. */
+export function portNumberOf({ ofport = 0 }: Pick<InterfaceRow, 'ofport'>): number | undefined {
+  return ofport > 0 && ofport <= highestPort ? ofport : undefined;
 }

@@ -8,7 +8,7 @@ import { type JsonRow, map, namedUuid, set, uuid } from '../ovsdb/types.ts';
 import type { Encapsulation } from './encapsulation.ts';
 import type { ChassisLog } from './options.ts';
 import type { Plan } from './plan.ts';
-import { type Cache, type InterfaceRow, isOurs, OWNER, type PortRow } from './schema.ts';
+import { type Cache, type InterfaceRow, isOurs, OWNER, type PortRow, portNumberOf } from './schema.ts';
 import type { Topology } from './topology.ts';
 
 const PEER = 'keyway-peer';
@@ -166,11 +166,11 @@ export class TunnelPorts {
     if (this.#cache.row('Port', row.uuid) === undefined || row.name === this.#topology.integrationBridge?.name) {
       return undefined;
     }
-    const ofport = this.#interfaceOf(row)?.ofport;
+    const present = this.#interfaceOf(row);
     return {
       name: row.name,
       peer: peerOf(row),
-      ofport: ofport !== undefined && ofport > 0 ? ofport : undefined,
+      ofport: present && portNumberOf(present),
     };
   }
 

@@ -1,6 +1,6 @@
 /** The VM interfaces of the integration bridge: a list kept in order, changed one entry at a time. */
 import type { InterfaceFacts } from '../../../src/drivers/switch-plugin.ts';
-import { type InterfaceRow, isOurs } from './schema.ts';
+import { type InterfaceRow, isOurs, portNumberOf } from './schema.ts';
 import type { Topology } from './topology.ts';
 
 type Entry = InterfaceFacts & { readonly uuid: string };
@@ -45,8 +45,9 @@ export class VmInterfaces {
     const ifaceId = ids.get('iface-id') || ids.get('xs-vif-uuid');
     const port = this.#topology.portOf(row.uuid);
     if (!ifaceId || !port || isOurs(port) || !this.#topology.onIntegrationBridge(port.uuid)) return undefined;
-    if (row.ofport === undefined || row.ofport <= 0) return undefined;
-    return { uuid: row.uuid, ifaceId, name: row.name, ofport: row.ofport, mac: ids.get('attached-mac')?.toLowerCase() };
+    const ofport = portNumberOf(row);
+    if (ofport === undefined) return undefined;
+    return { uuid: row.uuid, ifaceId, name: row.name, ofport, mac: ids.get('attached-mac')?.toLowerCase() };
   }
 
   /** Where the entry is, or belongs. */

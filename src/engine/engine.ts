@@ -253,6 +253,8 @@ export class Engine {
   #hypervisorChanged(before: Resource<'hypervisor'> | undefined, after: Resource<'hypervisor'> | undefined): void {
     const number = (after ?? before)?.id;
     if (number === undefined) return;
+    // One that is lost may come back, with connections in every zone it had: they stay retired until it has flushed them.
+    if (after === undefined) this.#deletes.push(...this.zones.forget(number));
     if (after === undefined || after.spec.admission === 'lost') {
       if (before === undefined || this.fleet.get(number) === undefined) return;
       this.bindings.reconsider(this.bindings.claims.forget(number));
@@ -266,7 +268,7 @@ export class Engine {
       this.#progress.remove(number);
       this.tunnels.forget(number);
       const record = `${chassisPrefix}${number}`;
-      this.#deletes.push(...this.zones.forget(number), record);
+      this.#deletes.push(record);
       this.#chassisWrites.delete(record);
       this.#chassisRecords.delete(record);
       this.compiler.mark('base');
@@ -304,8 +306,11 @@ export class Engine {
     const before = this.bindings.placement.get(decision.port);
     const port = this.#view.getAs('port', decision.port);
     const uid = port?.uid ?? decision.uid;
-    if (before !== undefined && before.hypervisor !== decision.to?.hypervisor)
-      this.zones.retire(before.hypervisor, this.zones.ownerOf(before.hypervisor, before.zone) ?? uid);
+    if (before !== undefined) {
+      const owner = this.zones.ownerOf(before.hypervisor, before.zone) ?? uid;
+      // Another port of the same name may have come in the place of one that is gone: it gets a zone of its own.
+      if (before.hypervisor !== decision.to?.hypervisor || owner !== uid) this.zones.retire(before.hypervisor, owner);
+    }
     return decision.to === undefined ? undefined : this.zones.allocate(decision.to.hypervisor, decision.port, uid);
   }
 

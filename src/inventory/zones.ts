@@ -112,7 +112,7 @@ export class Zones {
     this.#write(hypervisor, zone, { state: 'free' });
   }
 
-  /** The hypervisor is given up: nothing of it can be live again. @returns keys to delete */
+  /** The hypervisor is no longer ours: nothing of it can be live again. @returns keys to delete */
   forget(hypervisor: HypervisorNumber): string[] {
     const book = this.#books.get(hypervisor);
     if (book === undefined) return [];

@@ -21,8 +21,11 @@ const batch = 5_000;
 
 const admin = { restrictedAllowed: true, many: true };
 
-export async function openFakeCloud(shape: FakeCloudShape, store: Store = openMemoryStore()): Promise<FakeCloud> {
-  const fake = new FakeSwitches();
+export async function openFakeCloud(
+  shape: FakeCloudShape,
+  store: Store = openMemoryStore(),
+  fake: FakeSwitches = new FakeSwitches(),
+): Promise<FakeCloud> {
   const core = await startCore({ store, plugin: fake, log: pino({ level: 'silent' }) });
   const operations = [...hypervisorsOf(shape), ...networksOf(shape)];
   for (let at = 0; at < operations.length; at += batch) {

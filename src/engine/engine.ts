@@ -315,12 +315,19 @@ export class Engine {
   }
 
   async #persist(): Promise<void> {
-    const put = this.zones.takeWrites();
-    for (const [key, value] of this.#chassisWrites) put.set(key, value);
-    this.#chassisWrites.clear();
-    const deletes = this.#deletes.filter((k) => !put.has(k));
+    const writes = new Map<string, string | undefined>(this.#deletes.map((key) => [key, undefined]));
     this.#deletes = [];
-    if (put.size === 0 && deletes.length === 0) return;
+    for (const [key, value] of [...this.zones.takeWrites(), ...this.#chassisWrites]) writes.set(key, value);
+    this.#chassisWrites.clear();
+    const all = [...writes];
+    const { writes: most } = this.#store.limits;
+    // Nothing uses any of it before all of it is durable: it need not be one commit.
+    for (let at = 0; at < all.length; at += most) await this.#commit(all.slice(at, at + most));
+  }
+
+  async #commit(writes: readonly [key: string, value: string | undefined][]): Promise<void> {
+    const put = new Map(writes.flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
+    const deletes = writes.flatMap(([key, value]) => (value === undefined ? [key] : []));
     for (;;) {
       try {
         const result = await this.#store.commit({ put, delete: deletes });

@@ -17,14 +17,14 @@ export type FakeCloud = AsyncDisposable & {
   port(network: number, port: number): string;
 };
 
-const batch = 5_000;
-
 const admin = { restrictedAllowed: true, many: true };
 
 export async function openFakeCloud(
   shape: FakeCloudShape,
   store: Store = openMemoryStore(),
   fake: FakeSwitches = new FakeSwitches(),
+  /** Resources in one transaction. */
+  batch = 5_000,
 ): Promise<FakeCloud> {
   const core = await startCore({ store, plugin: fake, log: pino({ level: 'silent' }) });
   const operations = [...hypervisorsOf(shape), ...networksOf(shape)];

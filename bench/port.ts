@@ -5,7 +5,7 @@
  *
  * node bench/port.ts [hypervisors=20] [networks=50] [spread=hypervisors]
  */
-import { openBenchCloud } from './support/cloud.ts';
+import { inSync, openBenchCloud } from './support/cloud.ts';
 import { openVswitchVersion } from './support/farm.ts';
 import { machine, megabytes, milliseconds, numbers, quantile, timed } from './support/figures.ts';
 import { measureFloor } from './support/floor.ts';
@@ -51,16 +51,32 @@ console.log(`floor, the same bundles without a controller: ${milliseconds(floor)
 const ratio = (q: number): string => (quantile(one, q) / quantile(floor, q)).toFixed(2);
 console.log(`one port against the floor: p50 ${ratio(0.5)} times, p95 ${ratio(0.95)} times`);
 
-for (const p of [...places, ...spares]) await api.request('DELETE', p.path);
-const puts = await timed(async () => {
+/** All ports anew, over 16 connections. @returns the highest revision that was answered */
+async function putAll(query: string): Promise<number> {
   const queue = [...places];
+  let last = 0;
   await Promise.all(
     Array.from({ length: 16 }, async () => {
-      for (let p = queue.shift(); p !== undefined; p = queue.shift()) await put(p, '?wait=programmed&timeout=60s');
+      for (let p = queue.shift(); p !== undefined; p = queue.shift()) {
+        const { revision } = (await put(p, query)) as { revision: number };
+        last = Math.max(last, revision);
+      }
     }),
   );
-});
-console.log(`${places.length} PUTs over 16 connections, each answered when programmed: ${(puts / 1000).toFixed(2)} s`);
+  return last;
+}
+
+async function deleteAll(): Promise<void> {
+  const resources = places.map(({ path }) => ({ path, delete: true }));
+  await api.request('POST', 'apply', { resources, ...programmed });
+}
+
+await deleteAll();
+const puts = await timed(async () => inSync(api, hypervisors, await putAll('')));
+console.log(`${places.length} PUTs over 16 connections, until every switch has all: ${(puts / 1000).toFixed(2)} s`);
+await deleteAll();
+const waited = await timed(() => putAll('?wait=programmed&timeout=60s'));
+console.log(`the same, each answered when it is programmed: ${(waited / 1000).toFixed(2)} s`);
 const { rss, peak } = memoryOf(controller.pid());
 console.log(
   `flows on a hypervisor: ${(await farm.flowCounts())[0]}; memory of the controller: ${megabytes(rss)}, at its peak ${megabytes(peak)}`,

@@ -4,9 +4,7 @@
  *
  * node bench/restart.ts [hypervisors=20] [networks=50] [runs=5]
  */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { openBenchCloud, orderWhole } from './support/cloud.ts';
-import type { ControllerProcess } from './support/controller-process.ts';
+import { inSync, openBenchCloud, orderWhole } from './support/cloud.ts';
 import { openVswitchVersion } from './support/farm.ts';
 import { machine, megabytes, numbers, timed } from './support/figures.ts';
 import { type CloudShape, describeShape, portResource } from './support/shape.ts';
@@ -20,23 +18,13 @@ await using cloud = await openBenchCloud(shape, 1);
 const { controller, farm, spares } = cloud;
 await orderWhole(shape, cloud);
 
-type Listed = { items: { status: { state: string } }[] };
-
-async function inSync({ api }: ControllerProcess): Promise<void> {
-  for (;;) {
-    const { items } = (await api.request('GET', 'hypervisors?limit=1000')) as Listed;
-    if (items.length === hypervisors && items.every(({ status }) => status.state === 'programmed')) return;
-    await sleep(10);
-  }
-}
-
 for (let run = 0; run < runs; run++) {
   const before = await farm.flowCounts();
   await controller.kill('SIGKILL');
   const begin = performance.now();
   await controller.start();
   const listening = performance.now() - begin;
-  await inSync(controller);
+  await inSync(controller.api, hypervisors);
   const took = performance.now() - begin;
   const sent = [...(await controller.api.metric('keyway_switch_flow_mods_total')).values()].reduce(
     (sum, n) => sum + n,

@@ -1,4 +1,6 @@
 /** Keyway and real switches: the controller in its own process, its hypervisors approved, every VIF plugged. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ApiClient } from './api-client.ts';
 import { type ControllerProcess, startControllerProcess } from './controller-process.ts';
 import { type Farm, startFarm } from './farm.ts';
 import { type CloudShape, frame, type Place, places, portResource, systemId } from './shape.ts';
@@ -46,4 +48,16 @@ export async function orderWhole(shape: CloudShape, cloud: Pick<BenchCloud, 'con
   await api.request('POST', 'apply', { resources: frame(shape), wait: 'programmed', timeout: '120s' });
   const resources = cloud.places.map(portResource);
   await api.request('POST', 'apply', { resources, wait: 'programmed', timeout: '120s' });
+}
+
+type Listed = { items: { status: { state: string; programmedRevision: number } }[] };
+
+/** Until so many hypervisors are connected, in sync, and have acknowledged everything up to the revision. */
+export async function inSync(api: ApiClient, hypervisors: number, revision = 0): Promise<void> {
+  for (;;) {
+    const { items } = (await api.request('GET', 'hypervisors?limit=1000')) as Listed;
+    const done = items.filter(({ status: s }) => s.state === 'programmed' && s.programmedRevision >= revision);
+    if (done.length === hypervisors) return;
+    await sleep(10);
+  }
 }

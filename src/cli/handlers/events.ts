@@ -76,6 +76,8 @@ export const events: Handler = async ({ session, args, io }) => {
       }
       return 0;
     } catch (error) {
+      // Ended by its user in the middle of a request: nothing has failed.
+      if (io.signal?.aborted) return 0;
       if (!(error instanceof Unreachable) || !seen) throw error;
       if (pause === 500) session.note(`${error.message}; trying again.\n`);
     }

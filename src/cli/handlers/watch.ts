@@ -125,6 +125,8 @@ export async function watch(of: Watching): Promise<number> {
       }
       return 0;
     } catch (error) {
+      // Ended by its user in the middle of a request: nothing has failed.
+      if (signal?.aborted) return 0;
       const compacted = error instanceof Refused && error.problem.code === 'events.compacted';
       if (!compacted && !(error instanceof Unreachable)) throw error;
       if (pause === 0 && !compacted) session.note(`${(error as Error).message}; trying again.\n`);

@@ -36,7 +36,9 @@ const patience = 8_000;
 
 const available = await openVswitch();
 
-describe.skipIf('unavailable' in available)('changed by hand', () => {
+const reason = 'unavailable' in available ? `: no Open vSwitch: ${available.unavailable}` : '';
+
+describe.skipIf(reason !== '')(`changed by hand${reason}`, () => {
   let core: TestCore;
   let hv1: DummySwitch;
   let hv2: DummySwitch;

@@ -308,7 +308,7 @@ test('whatever comes and goes, in whatever order', async () => {
         await rig.core.stop();
       },
     ),
-    { numRuns: long ? 2_000 : 120 },
+    { numRuns: long ? 2_000 : 80 },
   );
   console.log(`${reused} times an id was given out again, ${exhausted} times there was none to give`);
   expect(reused).toBeGreaterThan(50);

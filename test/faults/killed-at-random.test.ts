@@ -10,7 +10,7 @@ import { Controller } from './controller.ts';
 import { recompiled, type Shown } from './recompiled.ts';
 
 const long = process.env.KEYWAY_FAULTS === 'long';
-const rounds = long ? 60 : 4;
+const rounds = long ? 60 : 3;
 const lanes = 6;
 const names = ['hv1', 'hv2'];
 const encapOf = (index: number): string => `192.0.2.${index + 1}`;

@@ -2,9 +2,10 @@
  * What looking after a large controller costs: full recompute and backup beside it, with the longest time nothing else was
  * done, and how late answers were meanwhile. Fake switches; the memory store, and LevelDB.
  *
- * node bench/upkeep.ts [ports=100000] [hypervisors=100]
+ * node bench/upkeep.ts [ports=100000] [hypervisors=100] [spread=4]
  */
 import { createHash } from 'node:crypto';
+import { PerformanceObserver } from 'node:perf_hooks';
 import { pino } from 'pino';
 import { OpenVswitchPlugin } from '../plugins/openvswitch/plugin.ts';
 import type { HeldUnits, Pass, SwitchEvents } from '../src/drivers/switch-plugin.ts';
@@ -50,7 +51,7 @@ class HeldByThread extends FakeSwitches {
   }
 }
 
-const [ports = 0, hypervisors = 0] = numbers(100_000, 100);
+const [ports = 0, hypervisors = 0, spread = 0] = numbers(100_000, 100, 4);
 const perNetwork = 100;
 
 /** How late a timer of 1 ms is while the work goes on: what an answer of the API would wait. */
@@ -68,9 +69,19 @@ async function lateness(work: () => Promise<void>): Promise<{ took: number; late
 }
 
 async function measure(name: string, work: () => Promise<void>): Promise<void> {
-  globalThis.gc?.();
+  let longestPause = 0;
+  const collector = new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) longestPause = Math.max(longestPause, duration);
+  });
+  collector.observe({ entryTypes: ['gc'] });
+  const before = process.threadCpuUsage();
   const { took, late } = await lateness(work);
-  console.log(`${name}: ${(took / 1000).toFixed(2)} s; others late by ${milliseconds(late)}`);
+  const { user, system } = process.threadCpuUsage(before);
+  collector.disconnect();
+  console.log(
+    `${name}: ${(took / 1000).toFixed(2)} s, ${((user + system) / 1e6).toFixed(2)} s of processor time; others late by ` +
+      `${milliseconds(late)}; longest pause of the collector ${longestPause.toFixed(0)} ms`,
+  );
 }
 
 async function takeBackup(store: Store): Promise<Buffer[]> {
@@ -122,8 +133,10 @@ async function look(cloud: FakeCloud, fake: HeldByThread, kind: string): Promise
   console.log(`  ${megabytes(bytes)}, resident ${megabytes(process.memoryUsage().rss)}`);
 }
 
-console.log(`${machine()}\n${ports} ports of ${ports / perNetwork} networks on ${hypervisors} hypervisors`);
-const shape = { hypervisors, networks: ports / perNetwork, ports: perNetwork, rules: 10 };
+console.log(
+  `${machine()}\n${ports} ports of ${ports / perNetwork} networks, each on ${spread} of ${hypervisors} hypervisors`,
+);
+const shape = { hypervisors, networks: ports / perNetwork, ports: perNetwork, rules: 10, spread };
 await using place = ephemeralDirectory('kw-bench-');
 {
   const fake = new HeldByThread();

@@ -170,8 +170,9 @@ export class OpenVswitchPlugin implements SwitchPlugin {
     return drift;
   }
 
-  held(hypervisor: HypervisorNumber): Promise<HeldUnits> {
-    return this.#request('held', hypervisor);
+  async held(hypervisor: HypervisorNumber): Promise<HeldUnits> {
+    const { keys, hashes } = await this.#request('held', hypervisor);
+    return { units: linesOf(keys), hashes };
   }
 
   health(hypervisor: HypervisorNumber): Promise<SwitchHealth> {
@@ -281,6 +282,14 @@ export class OpenVswitchPlugin implements SwitchPlugin {
     this.#options.log.error({ err: error }, 'the southbound thread has ended');
     // Before that `start` is who tells.
     if (this.#started) this.#options.onFatal(error);
+  }
+}
+
+/** One at a time, as they are asked for. */
+function* linesOf(text: string): Iterable<string> {
+  for (let from = 0, to = 0; to >= 0 && text !== ''; from = to + 1) {
+    to = text.indexOf('\n', from);
+    yield to < 0 ? text.slice(from) : text.slice(from, to);
   }
 }
 

@@ -67,8 +67,8 @@ export type Drift = {
   different: [Flow, Flow][];
 };
 
-/** What a plugin holds as desired for a switch, to be held against what was applied: `hashes[i]` is hashBytes of `units[i]`. */
-export type HeldUnits = { units: UnitKey[]; hashes: Float64Array };
+/** What a plugin holds as desired for a switch, to be held against what was applied: the units, and hashBytes of each in that order. */
+export type HeldUnits = { units: Iterable<UnitKey>; hashes: Float64Array };
 
 /** A tunnel that Keyway made, as the hypervisor's database tells of it. */
 export type TunnelHealth = {

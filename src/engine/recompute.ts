@@ -118,16 +118,18 @@ class Recompute {
       const { units, hashes } = await this.#plugin.held!(hypervisor);
       this.#slice = performance.now();
       const not = new Set<string>();
-      for (const [i, unit] of units.entries()) {
-        if (!compiler.gave(unit, hypervisor, hashes[i]!) && !watch.changed.has(unit)) not.add(unit);
+      const held: string[] = [];
+      for (const unit of units) {
+        if (!compiler.gave(unit, hypervisor, hashes[held.length]!) && !watch.changed.has(unit)) not.add(unit);
+        held.push(unit);
         if (this.#isOver()) await this.#giveWay();
       }
-      if (not.size === 0 && units.length === given) return;
+      if (not.size === 0 && held.length === given) return;
       // Only now it is worth walking through all units there are.
       const wrong: Wrong = { lacks: [], other: [], has: [] };
-      const held = new Set(units);
+      const there = new Set(held);
       for (const unit of compiler.unitsGiven(hypervisor)) {
-        if (!held.has(unit)) wrong.lacks.push(unit);
+        if (!there.has(unit)) wrong.lacks.push(unit);
         else if (not.delete(unit)) wrong.other.push(unit);
         if (this.#isOver()) await this.#giveWay();
       }

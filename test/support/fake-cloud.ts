@@ -6,7 +6,15 @@ import { openMemoryStore } from '../../src/store/memory.ts';
 import type { Store } from '../../src/store/store.ts';
 import { FakeSwitches } from './fake-switches.ts';
 
-export type FakeCloudShape = { hypervisors: number; networks: number; ports: number; rules: number };
+export type FakeCloudShape = {
+  hypervisors: number;
+  networks: number;
+  /** In each network. */
+  ports: number;
+  rules: number;
+  /** Hypervisors a network is on; all of them unless told. */
+  spread?: number;
+};
 
 export type FakeCloud = AsyncDisposable & {
   core: Core;
@@ -34,7 +42,8 @@ export async function openFakeCloud(
   const lists = new Map<number, { ifaceId: string; name: string; ofport: number }[]>();
   for (let n = 0; n < shape.networks; n++) {
     for (let p = 0; p < shape.ports; p++) {
-      const hypervisor = ((n + p) % shape.hypervisors) + 1;
+      const spread = shape.spread ?? shape.hypervisors;
+      const hypervisor = ((n * spread + (p % spread)) % shape.hypervisors) + 1;
       const list = lists.get(hypervisor) ?? [];
       list.push({ ifaceId: `if-${n}-${p}`, name: `v${list.length}`, ofport: 10 + list.length });
       lists.set(hypervisor, list);

@@ -4,13 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { hashBytes } from '../../../src/drivers/hash.ts';
-import type {
-  Admission,
-  HeldUnits,
-  HypervisorNumber,
-  SwitchHealth,
-  TunnelSpec,
-} from '../../../src/drivers/switch-plugin.ts';
+import type { Admission, HypervisorNumber, SwitchHealth, TunnelSpec } from '../../../src/drivers/switch-plugin.ts';
 import { Problem } from '../../../src/problems.ts';
 import type { Chassis } from '../chassis/options.ts';
 import { ByteWriter } from '../openflow/bytes.ts';
@@ -51,6 +45,9 @@ export type InstalledRecords = {
   /** Packets, bytes and seconds of each record. */
   counters: Float64Array;
 };
+
+/** Keys of units, a line each: one text goes to another thread sooner than many. */
+export type HeldRecords = { keys: string; hashes: Float64Array };
 
 export type SwitchStats = SwitchCounters & {
   hypervisor: HypervisorNumber;
@@ -235,8 +232,9 @@ export class Southbound {
   }
 
   /** As `desired`, at the moment of the call; hashed a few milliseconds at a time. */
-  async held(hypervisor: HypervisorNumber): Promise<HeldUnits> {
-    const units = (this.#switches.get(hypervisor)?.state.units() ?? []).map((unit) => this.#slab.retain(unit));
+  async held(hypervisor: HypervisorNumber): Promise<HeldRecords> {
+    const units = this.#switches.get(hypervisor)?.state.units() ?? [];
+    for (const unit of units) this.#slab.retain(unit);
     try {
       const hashes = new Float64Array(units.length);
       let slice = performance.now();
@@ -246,7 +244,7 @@ export class Southbound {
         await nextTurn();
         slice = performance.now();
       }
-      return { units: units.map(({ key }) => key), hashes };
+      return { keys: units.map(({ key }) => key).join('\n'), hashes };
     } finally {
       for (const unit of units) this.#slab.release(unit);
     }

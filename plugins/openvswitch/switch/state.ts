@@ -79,8 +79,13 @@ export class SwitchState {
 
   /** Units as they will be once everything put is merged. */
   units(): Unit[] {
-    const all = new Map<UnitKey, Unit | undefined>([...this.desired.units, ...this.#pending]);
-    return [...all.values()].filter((unit) => unit !== undefined);
+    const all: Unit[] = [];
+    const take = (unit: Unit | undefined) => {
+      if (unit !== undefined) all.push(unit);
+    };
+    for (const [key, unit] of this.desired.units) take(this.#pending.has(key) ? this.#pending.get(key) : unit);
+    for (const [key, unit] of this.#pending) if (!this.desired.units.has(key)) take(unit);
+    return all;
   }
 
   clear(): void {

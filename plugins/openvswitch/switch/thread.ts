@@ -1,7 +1,6 @@
 /** What the main thread and the southbound thread tell each other. */
 import type {
   Admission,
-  HeldUnits,
   HypervisorNumber,
   SwitchEvents,
   SwitchHealth,
@@ -11,7 +10,7 @@ import type { ThreadLoad } from '../../../src/drivers/thread-load.ts';
 import type { ProblemDocument } from '../../../src/problems.ts';
 import type { DriftRecords } from './comparison.ts';
 import type { Log, SwitchSettings } from './settings.ts';
-import type { InstalledRecords, PackedPass, SouthboundStats } from './southbound.ts';
+import type { HeldRecords, InstalledRecords, PackedPass, SouthboundStats } from './southbound.ts';
 
 export type LogLevel = keyof Log | 'silent';
 
@@ -35,7 +34,7 @@ export type Requests = {
   installed: { params: [hypervisor: HypervisorNumber]; result: InstalledRecords };
   desired: { params: [hypervisor: HypervisorNumber]; result: Uint8Array };
   drift: { params: [hypervisor: HypervisorNumber]; result: DriftRecords };
-  held: { params: [hypervisor: HypervisorNumber]; result: HeldUnits };
+  held: { params: [hypervisor: HypervisorNumber]; result: HeldRecords };
   health: { params: [hypervisor: HypervisorNumber]; result: SwitchHealth };
   stats: { params: []; result: SouthboundStats };
   load: { params: []; result: ThreadLoad };

@@ -120,10 +120,13 @@ export class Compiler {
     return { units: units.length, different };
   }
 
-  /** Every subject that has units, or should have some; each at least once, whatever changes while it is walked through. */
-  *everySubject(): Iterable<Subject> {
+  /**
+   * Every subject that has units, or should have some; each at least once, whatever changes while it is walked through.
+   * `undefined` where there was none for one step, so that whoever walks can give way to others.
+   */
+  *everySubject(): Iterable<Subject | undefined> {
     yield* this.#unitsOf.keys();
-    for (const subject of this.allSubjects()) if (!this.#unitsOf.has(subject)) yield subject;
+    for (const subject of this.allSubjects()) yield this.#unitsOf.has(subject) ? undefined : subject;
   }
 
   #difference({ key, on, flows }: Encoded): Omit<Difference, 'unit'> | undefined {
@@ -149,9 +152,9 @@ export class Compiler {
     return emitted !== undefined && emitted.hash === hash && emitted.on.includes(hypervisor);
   }
 
-  /** Units the switch was given. Walks through all there are. */
-  *unitsGiven(hypervisor: HypervisorNumber): Iterable<UnitKey> {
-    for (const [unit, { on }] of this.#emitted) if (on.includes(hypervisor)) yield unit;
+  /** Units the switch was given. Walks through all there are; `undefined` for each that is not among them, as above. */
+  *unitsGiven(hypervisor: HypervisorNumber): Iterable<UnitKey | undefined> {
+    for (const [unit, { on }] of this.#emitted) yield on.includes(hypervisor) ? unit : undefined;
   }
 
   /**

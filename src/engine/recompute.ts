@@ -75,14 +75,14 @@ class Recompute {
     const { compiler } = this.#engine;
     let suspects: Subject[] = [];
     for (const subject of compiler.everySubject()) {
+      if (this.#isOver()) await this.#giveWay();
+      if (subject === undefined) continue;
       this.#found.subjects++;
       const { units, different } = compiler.compare(subject);
       this.#found.units += units;
-      if (different.length > 0) {
-        if (this.#engine.quiet) this.#tell(subject, different);
-        else suspects.push(subject);
-      }
-      if (this.#isOver()) await this.#giveWay();
+      if (different.length === 0) continue;
+      if (this.#engine.quiet) this.#tell(subject, different);
+      else suspects.push(subject);
     }
     for (let attempt = 0; suspects.length > 0 && attempt < attempts; attempt++) {
       await this.#rest();
@@ -129,9 +129,10 @@ class Recompute {
       const wrong: Wrong = { lacks: [], other: [], has: [] };
       const there = new Set(held);
       for (const unit of compiler.unitsGiven(hypervisor)) {
+        if (this.#isOver()) await this.#giveWay();
+        if (unit === undefined) continue;
         if (!there.has(unit)) wrong.lacks.push(unit);
         else if (not.delete(unit)) wrong.other.push(unit);
-        if (this.#isOver()) await this.#giveWay();
       }
       wrong.has = [...not];
       // Given up in the meantime: there is nobody to hold anything.

@@ -1,17 +1,23 @@
 /** Holds a flow to the declarations: used by tests over everything that is compiled. */
 import { cookieGeneration, cookieStage, generation } from './cookie.ts';
-import type { Action, FieldName, Flow } from './flow.ts';
+import { type Action, type FieldName, type Flow, fieldBits, reservedPort } from './flow.ts';
 import { registers, reversedMark, ruleLabel } from './registers.ts';
 import { tableById, tables } from './tables.ts';
 
 const declared = [...Object.values(registers), ruleLabel, reversedMark];
 
 function isRegister(field: FieldName): boolean {
-  return field === 'metadata' || field === 'ct_label' || field === 'ct_mark' || /^reg\d+$/.test(field);
+  return field === 'metadata' || field === 'ct_label' || field === 'ct_mark' || /^x*reg\d+$/.test(field);
 }
 
 function undeclared(field: FieldName, mask: bigint): boolean {
   if (!isRegister(field)) return false;
+  const wide = /^xxreg(\d+)$/.exec(field);
+  if (wide !== null) {
+    return [0, 1, 2, 3].some((n) =>
+      undeclared(`reg${Number(wide[1]) * 4 + n}` as FieldName, (mask >> BigInt(96 - 32 * n)) & all(32)),
+    );
+  }
   const known = declared
     .filter((r) => r.field === field)
     .reduce((m, r) => m | (((1n << BigInt(r.bits)) - 1n) << BigInt(r.offset)), 0n);
@@ -22,13 +28,18 @@ const all = (bits: number) => (1n << BigInt(bits)) - 1n;
 
 function* writes(actions: readonly Action[]): Iterable<[FieldName, bigint]> {
   for (const a of actions) {
-    if (a.type === 'setField')
-      yield [
-        a.field,
-        a.mask === undefined ? (isRegister(a.field) ? all(a.field === 'metadata' ? 64 : 32) : all(48)) : BigInt(a.mask),
-      ];
-    if (a.type === 'move') yield [a.target.field, all(a.target.bits) << BigInt(a.target.offset)];
+    if (a.type === 'setField') yield [a.field, a.mask === undefined ? all(fieldBits[a.field]) : BigInt(a.mask)];
+    if (a.type === 'move' || a.type === 'pop' || a.type === 'checkPktLarger')
+      yield [a.target.field, all(a.target.bits) << BigInt(a.target.offset)];
     if (a.type === 'ct' && a.exec !== undefined) yield* writes(a.exec);
+  }
+}
+
+/** Every action, those that others enclose included. */
+function* every(actions: readonly Action[]): Iterable<Action> {
+  for (const a of actions) {
+    yield a;
+    if (a.type === 'clone') yield* every(a.actions);
   }
 }
 
@@ -40,10 +51,14 @@ export function undeclaredUses(flow: Flow): string[] {
   if (!table.priorities.some((p) => p.from <= flow.priority && flow.priority <= p.to)) {
     found.push(`${table.name}: priority ${flow.priority} is not declared`);
   }
-  const targets = [
-    flow.goto,
-    ...flow.actions.map((a) => (a.type === 'ct' || a.type === 'resubmit' ? a.table : undefined)),
-  ];
+  const actions = [...every(flow.actions)];
+  if (
+    table.controller === undefined &&
+    actions.some((a) => a.type === 'controller' || (a.type === 'output' && a.port === reservedPort.controller))
+  ) {
+    found.push(`${table.name}: sends to the controller`);
+  }
+  const targets = [flow.goto, ...actions.map((a) => (a.type === 'ct' || a.type === 'resubmit' ? a.table : undefined))];
   for (const target of targets) {
     if (target === undefined) continue;
     const next = tableById(target);
@@ -51,7 +66,7 @@ export function undeclaredUses(flow: Flow): string[] {
       found.push(`${table.name}: goes to ${next?.name ?? target}, which is not declared`);
     if (target <= flow.table) found.push(`${table.name}: goes back to table ${target}`);
   }
-  for (const [field, mask] of writes(flow.actions)) {
+  for (const [field, mask] of writes(actions)) {
     if (undeclared(field, mask)) found.push(`${table.name}: writes undeclared bits of ${field}`);
   }
   for (const [field, value] of Object.entries(flow.match) as [FieldName, unknown][]) {

@@ -75,6 +75,11 @@ export const fieldBits = {
   reg13: 32,
   reg14: 32,
   reg15: 32,
+  /** Registers 4n to 4n+3 as one, the lowest number most significant: written, moved and pushed, but not matched. */
+  xxreg0: 128,
+  xxreg1: 128,
+  xxreg2: 128,
+  xxreg3: 128,
 } as const;
 
 export type FieldName = keyof typeof fieldBits;
@@ -102,12 +107,37 @@ export const ctState = {
 /** OpenFlow reserved ports, OpenFlow 1.5.1 section 7.2.1 (ofp_port_no). */
 export const reservedPort = { inPort: 0xfffffff8, controller: 0xfffffffd, local: 0xfffffffe, any: 0xffffffff } as const;
 
+/** Why a packet goes to the controller, OpenFlow 1.5.1 section 7.4.1 (ofp_packet_in_reason). */
+export type PacketInReason = 'no_match' | 'action' | 'invalid_ttl' | 'action_set' | 'group' | 'packet_out';
+
 export type Action =
   | { type: 'output'; port: number }
   /** NXAST_OUTPUT_REG: output to the port whose number the subfield holds. */
   | { type: 'outputReg'; source: Subfield }
   | { type: 'group'; group: number }
   | { type: 'meter'; meter: number }
+  | {
+      /**
+       * NXAST_CONTROLLER2 (Open vSwitch 2.6): a copy of the packet as it is here goes to the controller, and the packet
+       * goes on. Only tables declared for it (`controller` in tables.ts) may use it.
+       */
+      type: 'controller';
+      /** Says what the controller has to do with it; at least one byte. */
+      userdata: Uint8Array;
+      /** Limits the rate. A switch that has no such meter when the flow is added does not limit it. */
+      meter?: number;
+      /** Bytes of the packet that are sent; all of it where left out. */
+      maxLength?: number;
+      /** `action` where left out. */
+      reason?: PacketInReason;
+    }
+  | {
+      /** NXAST_CHECK_PKT_LARGER (Open vSwitch 2.12): sets one bit to whether the packet, Ethernet header included, is larger. */
+      type: 'checkPktLarger';
+      /** Bytes. */
+      length: number;
+      target: Subfield;
+    }
   /** in_port may be set too, without a mask: another value than the real one lets a packet leave by its own port. */
   | { type: 'setField'; field: FieldName; value: Scalar; mask?: Scalar }
   /** NXAST_REG_MOVE / OFPAT_COPY_FIELD. */
@@ -131,7 +161,12 @@ export type Action =
   | { type: 'conjunction'; id: number; clause: number; clauses: number }
   | { type: 'resubmit'; table: number; port?: number }
   /** NXAST_NOTE: comes back from a switch with zeros that pad it to 6 bytes, 14, 22 … */
-  | { type: 'note'; data: Uint8Array };
+  | { type: 'note'; data: Uint8Array }
+  /** NXAST_STACK_PUSH and NXAST_STACK_POP: the stack lasts while the packet passes the tables, resubmits included. */
+  | { type: 'push'; source: Subfield }
+  | { type: 'pop'; target: Subfield }
+  /** NXAST_CLONE (Open vSwitch 2.7): the actions see and change a copy of packet and registers. */
+  | { type: 'clone'; actions: Action[] };
 
 export type Flow = {
   table: number;

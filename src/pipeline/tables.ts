@@ -16,6 +16,8 @@ export type Table = {
   purpose: string;
   /** Names of tables a hit may continue in; none: the packet leaves the pipeline here. */
   next: readonly string[];
+  /** What its flows may send to the controller; left out: nothing. */
+  controller?: string;
   priorities: readonly PriorityBand[];
 };
 

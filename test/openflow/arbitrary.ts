@@ -1,5 +1,6 @@
 /** Random flows of the whole vocabulary that Open vSwitch accepts, and random matches written in ways that are not canonical. */
 import fc from 'fast-check';
+import { packetInReasons } from '../../plugins/openvswitch/openflow/packet-in-action.ts';
 import {
   type Action,
   type FieldName,
@@ -155,7 +156,17 @@ export const anyMatch: fc.Arbitrary<Match> = fc
   });
 
 /** Fields that may be written whatever the match says. */
-const alwaysWritable: FieldName[] = [...registers, 'eth_src', 'eth_dst', 'tun_id', 'tun_src', 'tun_dst', 'metadata'];
+const alwaysWritable: FieldName[] = [
+  ...registers,
+  'xxreg0',
+  'xxreg3',
+  'eth_src',
+  'eth_dst',
+  'tun_id',
+  'tun_src',
+  'tun_dst',
+  'metadata',
+];
 alwaysWritable.push('pkt_mark');
 
 function writable(match: Match): FieldName[] {
@@ -292,6 +303,21 @@ const conjunction = fc.integer({ min: 2, max: 64 }).chain((clauses) =>
   }),
 );
 
+const controller = fc
+  .record({
+    userdata: fc.uint8Array({ minLength: 1, maxLength: 30 }),
+    meter: fc.option(fc.constantFrom(1, 300), { nil: undefined }),
+    maxLength: fc.option(fc.nat({ max: 0xfffe }), { nil: undefined }),
+    reason: fc.constantFrom(undefined, ...packetInReasons.filter((reason) => reason !== 'action')),
+  })
+  .map(({ userdata, meter, maxLength, reason }): Action => {
+    const action: Extract<Action, { type: 'controller' }> = { type: 'controller', userdata: new Uint8Array(userdata) };
+    if (meter !== undefined) action.meter = meter;
+    if (maxLength !== undefined) action.maxLength = maxLength;
+    if (reason !== undefined) action.reason = reason;
+    return action;
+  });
+
 /** Groups and meters that a switch must have for these flows. */
 export const groups = [1, 77] as const;
 export const meters = [1, 300] as const;
@@ -313,6 +339,20 @@ function anyActions(match: Match): fc.Arbitrary<Action[]> {
     fc.record({ type: fc.constant('resubmit' as const), table: fc.nat({ max: 253 }) }),
     fc.record({ type: fc.constant('resubmit' as const), table: fc.nat({ max: 253 }), port: anyPort() }),
     note,
+    controller,
+    fc.record({
+      type: fc.constant('checkPktLarger' as const),
+      length: fc.nat({ max: 0xffff }),
+      target: subfield(targets, 1),
+    }),
+    fc.record({ type: fc.constant('push' as const), source: subfield([...targets, 'in_port', 'ct_label']) }),
+    fc.record({ type: fc.constant('pop' as const), target: subfield(targets) }),
+    fc.record({
+      type: fc.constant('clone' as const),
+      actions: fc.array(fc.oneof(setField(targets), controller, fc.constant<Action>({ type: 'output', port: 3 })), {
+        maxLength: 3,
+      }),
+    }),
   ];
   if (isIp) kinds.push(conntrack(match), conntrack(match), fc.constant<Action>({ type: 'decTtl' }));
   return fc.array(fc.oneof(...kinds), { maxLength: 6 });

@@ -251,6 +251,47 @@ const actionCases: [text: string, actions: Action[], match?: Flow['match']][] = 
   ['conjunction(4711,2/3)', [{ type: 'conjunction', id: 4711, clause: 2, clauses: 3 }]],
   ['resubmit(,5)', [{ type: 'resubmit', table: 5 }]],
   ['resubmit(9,5)', [{ type: 'resubmit', table: 5, port: 9 }]],
+  ['controller(userdata=01)', [{ type: 'controller', userdata: new Uint8Array([1]) }]],
+  [
+    'controller(reason=invalid_ttl,max_len=128,userdata=01.02.03.04.05,meter_id=7)',
+    [
+      {
+        type: 'controller',
+        reason: 'invalid_ttl',
+        maxLength: 128,
+        userdata: new Uint8Array([1, 2, 3, 4, 5]),
+        meter: 7,
+      },
+    ],
+  ],
+  ['check_pkt_larger(1514)->NXM_NX_REG0[6]', [{ type: 'checkPktLarger', length: 1514, target: reg('reg0', 6, 1) }]],
+  ['push:NXM_NX_IPV6_SRC[]', [{ type: 'push', source: { field: 'ipv6_src', offset: 0, bits: 128 } }], solicit],
+  ['pop:NXM_NX_REG6[0..15]', [{ type: 'pop', target: reg('reg6', 0, 16) }]],
+  [
+    'clone(set_field:0x7->reg0,resubmit(,5)),output:1',
+    [
+      {
+        type: 'clone',
+        actions: [
+          { type: 'setField', field: 'reg0', value: 7 },
+          { type: 'resubmit', table: 5 },
+        ],
+      },
+      { type: 'output', port: 1 },
+    ],
+  ],
+  ['set_field:0x5->xxreg3', [{ type: 'setField', field: 'xxreg3', value: 5 }]],
+  [
+    'move:NXM_NX_IPV6_SRC[]->NXM_NX_XXREG3[]',
+    [
+      {
+        type: 'move',
+        source: { field: 'ipv6_src', offset: 0, bits: 128 },
+        target: { field: 'xxreg3', offset: 0, bits: 128 },
+      },
+    ],
+    solicit,
+  ],
   ['note:01.02.03.00.00.00', [{ type: 'note', data: new Uint8Array([1, 2, 3]) }]],
   ['drop', []],
 ];

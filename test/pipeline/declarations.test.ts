@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { mistakes, undeclaredUses } from '../../src/pipeline/check.ts';
 import { cookie, cookieGeneration, cookieResource, cookieStage, generation } from '../../src/pipeline/cookie.ts';
+import { reservedPort } from '../../src/pipeline/flow.ts';
 import { load, matching, registers } from '../../src/pipeline/registers.ts';
 import { rulePriority, tables } from '../../src/pipeline/tables.ts';
 
@@ -42,4 +43,15 @@ test('undeclared tables, priorities, ways and bits are noticed', () => {
   expect(undeclaredUses({ ...good, goto: tables.LocalOutput.id })).toHaveLength(1);
   expect(undeclaredUses({ ...good, actions: [{ type: 'setField', field: 'reg15', value: 1 }] })).toHaveLength(1);
   expect(undeclaredUses({ ...good, cookie: 0n })).not.toEqual([]);
+  const wide = { type: 'setField', field: 'xxreg1', value: 0n } as const;
+  expect(undeclaredUses({ ...good, actions: [wide] })).toHaveLength(1);
+  expect(undeclaredUses({ ...good, actions: [{ ...wide, mask: 0xffff_ffffn << 96n }] })).toEqual([]);
+});
+
+test('only tables declared for it send to the controller', () => {
+  const flow = { table: 0, priority: 100, cookie: cookie(0, 1), match: {} };
+  const controller = { type: 'controller', userdata: new Uint8Array([1]) } as const;
+  expect(undeclaredUses({ ...flow, actions: [controller] })).toEqual(['Classifier: sends to the controller']);
+  expect(undeclaredUses({ ...flow, actions: [{ type: 'output', port: reservedPort.controller }] })).toHaveLength(1);
+  expect(undeclaredUses({ ...flow, actions: [{ type: 'clone', actions: [controller] }] })).toHaveLength(1);
 });

@@ -3,16 +3,18 @@
  * set-field.ts and conntrack.ts have the larger ones.
  */
 
-import { type Action, reservedPort } from '../../../src/pipeline/flow.ts';
+import { type Action, reservedPort, type Subfield } from '../../../src/pipeline/flow.ts';
 import { asBuffer, type ByteWriter, need } from './bytes.ts';
 import { ctSubtype, decodeConntrack, putConntrack } from './conntrack.ts';
 import { ProtocolError, VocabularyError } from './errors.ts';
-import { offsetAndBits } from './fields.ts';
+import { type FieldSpec, offsetAndBits } from './fields.ts';
 import { niciraVendor, startNicira, whole } from './nicira.ts';
+import { controllerSubtype, decodeController, putController } from './packet-in-action.ts';
 import { checkPort, fromLegacyPort, toLegacyPort } from './ports.ts';
 import type { PacketKind } from './prerequisites.ts';
 import {
   checkSubfield,
+  checkTarget,
   copyFieldType,
   decodeMove,
   decodeSetField,
@@ -26,7 +28,17 @@ import {
 const actionType = { output: 0, group: 22, decNwTtl: 24, meter: 29, experimenter: 0xffff } as const;
 
 /** NXAST_*, lib/ofp-actions.c. */
-const niciraSubtype = { note: 8, resubmitTable: 14, outputReg: 15, conjunction: 34, ctClear: 43 } as const;
+const niciraSubtype = {
+  note: 8,
+  resubmitTable: 14,
+  outputReg: 15,
+  stackPush: 27,
+  stackPop: 28,
+  conjunction: 34,
+  clone: 42,
+  ctClear: 43,
+  checkPktLarger: 49,
+} as const;
 
 /** OFPCML_NO_BUFFER: the whole frame to the controller. */
 const wholeFrame = 0xffff;
@@ -63,6 +75,24 @@ function encodeAction(target: ByteWriter, action: Action, kind: PacketKind | und
       break;
     case 'meter':
       putShort(target, actionType.meter, whole(action.meter, 1, highestMeter, 'meter'));
+      break;
+    case 'controller':
+      putController(target, action);
+      break;
+    case 'checkPktLarger':
+      putCheckPktLarger(target, action);
+      break;
+    case 'push':
+      putStack(target, niciraSubtype.stackPush, checkSubfield(action.source, kind, 'push'), action.source);
+      break;
+    case 'pop': {
+      const spec = checkSubfield(action.target, kind, 'pop to');
+      checkTarget(spec, 'list');
+      putStack(target, niciraSubtype.stackPop, spec, action.target);
+      break;
+    }
+    case 'clone':
+      putClone(target, action.actions, kind);
       break;
     case 'setField':
       putSetField(target, action, kind, 'list');
@@ -116,6 +146,38 @@ function putOutput(target: ByteWriter, port: number): void {
   target.u32(port);
   target.u16(port === reservedPort.controller ? wholeFrame : 0);
   target.zeros(6);
+}
+
+function putCheckPktLarger(target: ByteWriter, action: Extract<Action, { type: 'checkPktLarger' }>): void {
+  const spec = checkSubfield(action.target, undefined, 'check_pkt_larger to');
+  checkTarget(spec, 'list');
+  if (action.target.bits !== 1) throw new Error(`check_pkt_larger: one bit says it, not ${action.target.bits}`);
+  startNicira(target, 24, niciraSubtype.checkPktLarger);
+  target.u16(whole(action.length, 0, 0xffff, 'check_pkt_larger'));
+  target.u16(action.target.offset);
+  target.u32(spec.legacyHeader);
+  target.zeros(6);
+}
+
+function putStack(target: ByteWriter, subtype: number, spec: FieldSpec, { offset, bits }: Subfield): void {
+  startNicira(target, 24, subtype);
+  target.u16(offset);
+  target.u32(spec.legacyHeader);
+  target.u16(bits);
+  target.zeros(6);
+}
+
+/** Bytes before what a clone action encloses. */
+const cloneHead = 16;
+
+function putClone(target: ByteWriter, actions: readonly Action[], kind: PacketKind | undefined): void {
+  const start = target.length;
+  startNicira(target, 0, niciraSubtype.clone);
+  target.zeros(6);
+  encodeActions(target, actions, kind);
+  const length = target.length - start;
+  if (length > 0xfff8) throw new Error(`clone of ${length} bytes`);
+  target.setU16(start + 2, length);
 }
 
 /** Bytes before a note's data. */
@@ -213,6 +275,21 @@ function decodeNicira(bytes: Buffer, at: number, length: number): Action {
         clause: bytes[at + 10]! + 1,
         clauses: bytes[at + 11]!,
       };
+    case controllerSubtype:
+      return decodeController(bytes, at, length);
+    case niciraSubtype.checkPktLarger:
+      exactly(length, 24, 'check_pkt_larger');
+      return {
+        type: 'checkPktLarger',
+        length: bytes.readUInt16BE(at + 10),
+        target: decodeSubfield(bytes.readUInt32BE(at + 14), bytes.readUInt16BE(at + 12), 1),
+      };
+    case niciraSubtype.stackPush:
+      return { type: 'push', source: decodeStack(bytes, at, length) };
+    case niciraSubtype.stackPop:
+      return { type: 'pop', target: decodeStack(bytes, at, length) };
+    case niciraSubtype.clone:
+      return { type: 'clone', actions: decodeActions(bytes, at + cloneHead, at + length) };
     case ctSubtype:
       return decodeConntrack(bytes, at, length);
     case niciraSubtype.ctClear:
@@ -221,6 +298,11 @@ function decodeNicira(bytes: Buffer, at: number, length: number): Action {
     default:
       throw new VocabularyError(`Nicira action ${subtype} is none of ours`);
   }
+}
+
+function decodeStack(bytes: Buffer, at: number, length: number): Subfield {
+  exactly(length, 24, 'stack');
+  return decodeSubfield(bytes.readUInt32BE(at + 12), bytes.readUInt16BE(at + 10), bytes.readUInt16BE(at + 16));
 }
 
 function decodeResubmit(bytes: Buffer, at: number, length: number): Action {

@@ -35,6 +35,8 @@ export type FieldSpec = {
   readonly order: number;
   /** Number of a general purpose register, else -1. */
   readonly register: number;
+  /** Whether a match may have it. */
+  readonly matchable: boolean;
   readonly maskable: boolean;
   readonly writable: boolean;
   readonly prerequisite: Prerequisite;
@@ -74,6 +76,7 @@ type Row = {
   exactOnly?: true;
   readOnly?: true;
   kept?: number;
+  actionsOnly?: true;
 };
 
 const registerOrder = 100;
@@ -159,6 +162,7 @@ function spec(row: Row, order: number, register: number): FieldSpec {
     legacyHeader,
     order,
     register,
+    matchable: !row.actionsOnly,
     maskable: !row.exactOnly,
     writable: !row.readOnly,
     prerequisite: row.needs ?? 'none',
@@ -182,6 +186,11 @@ export const fieldSpecs: readonly FieldSpec[] = [
   ...Array.from({ length: registerCount }, (_, register) => {
     const name = `reg${register}` as FieldName;
     return spec({ name, nxm: [`NXM_NX_REG${register}`, register] }, registerOrder, register);
+  }),
+  // In a match they would come back as packet registers, so there they are not ours.
+  ...Array.from({ length: registerCount / 4 }, (_, number) => {
+    const name = `xxreg${number}` as FieldName;
+    return spec({ name, nxm: [`NXM_NX_XXREG${number}`, 111 + number], actionsOnly: true }, registerOrder, -1);
   }),
 ];
 

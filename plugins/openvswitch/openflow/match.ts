@@ -68,6 +68,7 @@ function sortFields(match: Match): number {
     const value = match[name as FieldName];
     if (value === undefined) continue;
     const spec = fieldSpec(name);
+    if (!spec.matchable) throw new Error(`match on ${spec.name}: its registers are matched one by one`);
     if (spec.register >= 0) {
       takeRegister(spec, value);
       continue;
@@ -206,6 +207,7 @@ function takeField(match: Match, bytes: Buffer, at: number, header: number, payl
     return;
   }
   const spec = fieldOfHeader(header);
+  if (spec !== undefined && !spec.matchable) throw new VocabularyError(`match on ${spec.name} is none of ours`);
   if (spec === undefined || width !== spec.bytes || payload !== (hasMask ? 2 : 1) * width) {
     const what = `match field 0x${header.toString(16)}`;
     if (spec === undefined) throw new VocabularyError(`${what} is none of ours`);

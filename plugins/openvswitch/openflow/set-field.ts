@@ -33,7 +33,7 @@ export function checkSubfield(subfield: Subfield, kind: PacketKind | undefined, 
   return spec;
 }
 
-function checkTarget(spec: FieldSpec, place: ActionPlace): void {
+export function checkTarget(spec: FieldSpec, place: ActionPlace): void {
   if (!spec.writable) throw new Error(`${spec.name} cannot be written`);
   const ofConnection = spec.name === 'ct_mark' || spec.name === 'ct_label';
   if (ofConnection && place !== 'ct exec') throw new Error(`${spec.name} can be written in ct exec only`);

@@ -1,7 +1,14 @@
 /** Actions as ovs-ofctl prints them (format_*() of lib/ofp-actions.c), and read back. */
 
-import { type Action, fieldBits, reservedPort, type Subfield } from '../../../src/pipeline/flow.ts';
+import {
+  type Action,
+  fieldBits,
+  type PacketInReason,
+  reservedPort,
+  type Subfield,
+} from '../../../src/pipeline/flow.ts';
 import { fieldOfText, fieldSpec } from './fields.ts';
+import { packetInReasons } from './packet-in-action.ts';
 import { highestPort } from './ports.ts';
 import { call, cut, FlowTextError, type Piece, reading, split } from './text-scan.ts';
 import {
@@ -17,6 +24,7 @@ import {
 } from './text-values.ts';
 
 type Conntrack = Extract<Action, { type: 'ct' }>;
+type Controller = Extract<Action, { type: 'controller' }>;
 type Nat = NonNullable<Conntrack['nat']>;
 
 export type PrintTable = (table: number) => string;
@@ -39,6 +47,16 @@ function formatAction(action: Action, table: PrintTable): string {
       return `group:${action.group}`;
     case 'meter':
       return `meter:${action.meter}`;
+    case 'controller':
+      return formatController(action);
+    case 'checkPktLarger':
+      return `check_pkt_larger(${action.length})->${formatSubfield(action.target)}`;
+    case 'push':
+      return `push:${formatSubfield(action.source)}`;
+    case 'pop':
+      return `pop:${formatSubfield(action.target)}`;
+    case 'clone':
+      return `clone(${formatActions(action.actions, undefined, table)})`;
     case 'setField': {
       const mask = action.mask === undefined ? undefined : BigInt(action.mask);
       const full = mask === undefined || mask === allOnes(action.field);
@@ -67,6 +85,19 @@ function formatAction(action: Action, table: PrintTable): string {
       return `note:${bytes.join('.')}`;
     }
   }
+}
+
+function formatController({ userdata, meter, maxLength = 0xffff, reason = 'action' }: Controller): string {
+  const parts: string[] = [];
+  if (reason !== 'action') parts.push(`reason=${reason}`);
+  if (maxLength !== 0xffff) parts.push(`max_len=${maxLength}`);
+  parts.push(`userdata=${dottedHex(userdata)}`);
+  if (meter !== undefined) parts.push(`meter_id=${meter}`);
+  return `controller(${parts.join(',')})`;
+}
+
+function dottedHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('.');
 }
 
 function formatSubfield({ field, offset, bits }: Subfield): string {
@@ -118,6 +149,11 @@ export function parseActions(whole: Piece, table: ReadTable): { actions: Action[
 }
 
 function parseAction(piece: Piece, table: ReadTable): Action {
+  const larger = /^check_pkt_larger\((\w+)\)->(.*)$/.exec(piece.text);
+  if (larger !== null) {
+    const length = Number(parseWhole(larger[1]!, 16));
+    return { type: 'checkPktLarger', length, target: parseSubfield(larger[2]!) };
+  }
   const called = call(piece);
   if (called !== undefined) return parseCall(called.name, called.inner, table);
   const [name, argument] = cut(piece, /:/);
@@ -143,6 +179,10 @@ function parseAction(piece: Piece, table: ReadTable): Action {
       const [source, target] = arrow(text ?? '');
       return { type: 'move', source: parseSubfield(source), target: parseSubfield(target) };
     }
+    case 'push':
+      return { type: 'push', source: parseSubfield(text ?? '') };
+    case 'pop':
+      return { type: 'pop', target: parseSubfield(text ?? '') };
     case 'note':
       return { type: 'note', data: parseHexBytes(text ?? '') };
     case 'CONTROLLER':
@@ -215,6 +255,10 @@ function parseCall(name: string, inner: Piece, table: ReadTable): Action {
   switch (name) {
     case 'ct':
       return parseConntrack(inner, table);
+    case 'clone':
+      return { type: 'clone', actions: parseActions(inner, table).actions };
+    case 'controller':
+      return parseController(inner);
     case 'resubmit': {
       const [port, target, ...more] = inner.text.split(',');
       if (target === undefined || target === '' || more.length > 0) throw new Error('resubmit(port,table) wanted');
@@ -230,6 +274,29 @@ function parseCall(name: string, inner: Piece, table: ReadTable): Action {
     default:
       throw new Error(`unknown action "${name}"`);
   }
+}
+
+function parseController(inner: Piece): Action {
+  const action: Controller = { type: 'controller', userdata: new Uint8Array() };
+  for (const piece of split(inner)) {
+    reading(piece, () => {
+      const [name, value] = cut(piece, /=/);
+      const text = value?.text ?? '';
+      if (name.text === 'userdata') action.userdata = parseHexBytes(text);
+      else if (name.text === 'meter_id') action.meter = Number(parseWhole(text, 32));
+      else if (name.text === 'max_len') action.maxLength = Number(parseWhole(text, 16));
+      else if (name.text === 'reason') action.reason = parseReason(text);
+      else throw new Error('no argument of controller');
+    });
+  }
+  if (action.userdata.length === 0) throw new Error('controller needs userdata');
+  return action;
+}
+
+function parseReason(text: string): PacketInReason {
+  const reason = packetInReasons.find((known) => known === text);
+  if (reason === undefined) throw new Error(`"${text}" is none of ${packetInReasons.join(', ')}`);
+  return reason;
 }
 
 function parseConntrack(inner: Piece, table: ReadTable): Conntrack {

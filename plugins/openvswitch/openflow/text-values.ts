@@ -38,7 +38,7 @@ const styles: Partial<Record<FieldName, Style>> = {
 };
 
 function styleOf(field: FieldName): Style {
-  return styles[field] ?? (field.startsWith('reg') ? 'hex' : 'decimal');
+  return styles[field] ?? (/^x*reg/.test(field) ? 'hex' : 'decimal');
 }
 
 export function allOnes(field: FieldName): bigint {

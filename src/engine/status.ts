@@ -8,7 +8,13 @@ import type { Engine } from './engine.ts';
 
 type Refusals = Map<HypervisorNumber, Rejection>;
 
-type Deletion = { resource: Resource; sequence: number; on: Set<HypervisorNumber> };
+type Deletion = { resource: Resource; touch: Touch };
+
+/** Objects that wait for a switch, by what they wait for. */
+type Waiting = Map<Touch, Set<Path>>;
+
+/** Deletions gathered before they are looked through the first time for those that are over. */
+const fewDeletions = 1_000;
 
 export type StatusOptions = {
   view: View;
@@ -23,25 +29,37 @@ export class StatusBoard implements StatusSource {
   /** Resource number -> what switches refused of it. */
   readonly #refusals = new Map<number, Refusals>();
   readonly #deletions = new Map<Path, Deletion>();
+  /** Deletions at which they are looked through. */
+  #manyDeletions = fewDeletions;
   readonly #listeners = new Set<(path: Path, status: Status) => void>();
   /** Objects whose status may have changed since the listeners were last told. */
   readonly #restless = new Set<Path>();
-  /** Objects told as pending, and those told as being deleted, by the pass that some switch has yet to confirm. */
-  readonly #pending = new Map<Touch, Set<Path>>();
-  readonly #leaving = new Map<Touch, Set<Path>>();
+  /** Objects told as pending, and those told as being deleted, by a switch that has yet to confirm something of them. */
+  readonly #pending = new Map<HypervisorNumber, Waiting>();
+  readonly #leaving = new Map<HypervisorNumber, Waiting>();
+  /** Switches that have got further since what waits for them was looked at. */
+  readonly #further = new Set<HypervisorNumber>();
   #telling = false;
 
   constructor(options: StatusOptions) {
     this.#options = options;
-    options.engine.onPass = ({ sequence, on, deleted, touched }) => {
+    options.engine.onPass = ({ deleted, touched }) => {
       for (const resource of deleted) {
-        const open = new Set(on.filter((h) => options.progress.of(h) !== undefined));
-        if (open.size > 0) this.#deletions.set(resource.path, { resource, sequence, on: open });
+        const touch = options.progress.awaited(resource.path);
+        if (touch !== undefined) this.#deletions.set(resource.path, { resource, touch });
         this.#refusals.delete(resource.number);
+      }
+      if (this.#deletions.size >= this.#manyDeletions) {
+        for (const path of this.#deletions.keys()) this.deleting(path);
+        this.#manyDeletions = Math.max(fewDeletions, 2 * this.#deletions.size);
       }
       this.#disturb(touched);
     };
-    options.progress.onProgress = () => this.#progressed();
+    options.progress.onProgress = (hypervisor) => {
+      if (hypervisor === undefined) return;
+      this.#further.add(hypervisor);
+      this.#progressed();
+    };
   }
 
   status(resource: Resource): Status {
@@ -92,14 +110,14 @@ export class StatusBoard implements StatusSource {
 
   deleting(path: Path): Resource | undefined {
     const deletion = this.#deletions.get(path);
-    if (deletion === undefined) return undefined;
-    for (const h of deletion.on) {
-      const s = this.#options.progress.of(h);
-      if (s === undefined || s.acknowledged >= deletion.sequence) deletion.on.delete(h);
-    }
-    if (deletion.on.size > 0) return deletion.resource;
+    if (deletion === undefined || this.#options.progress.isOpen(deletion.touch)) return deletion?.resource;
     this.#deletions.delete(path);
     return undefined;
+  }
+
+  /** Deletions that are remembered, of which some may be over. */
+  get deletions(): number {
+    return this.#deletions.size;
   }
 
   wait(revision: number, mode: 'programmed' | 'all', timeout: number): Promise<boolean> {
@@ -154,7 +172,17 @@ export class StatusBoard implements StatusSource {
       case 'tier':
       case 'group':
       case 'rule':
+      case 'route':
+      case 'steering':
         return placement.hostsOfNetwork(resource.parent);
+      case 'peering': {
+        const networks = resource.spec.networks.map((name) => `${resource.parent}/networks/${name}`);
+        return [...new Set(networks.flatMap((network) => placement.hostsOfNetwork(network)))];
+      }
+      case 'policy': {
+        const tenants = resource.spec.tenants?.map((name) => `tenants/${name}`) ?? placement.tenants();
+        return [...new Set([...tenants].flatMap((tenant) => placement.hostsOfTenant(tenant)))];
+      }
       case 'tenant':
         return placement.hostsOfTenant(resource.path);
       case 'hypervisor':
@@ -224,37 +252,60 @@ export class StatusBoard implements StatusSource {
     this.#progressed();
   }
 
-  /** Tells listeners of what may have changed. What awaits a switch is looked at again once its pass is confirmed. */
+  /** Tells listeners of what may have changed. What awaits a switch is looked at again once that has confirmed it. */
   #progressed(): void {
     if (this.#listeners.size === 0) {
-      for (const paths of [this.#restless, this.#pending, this.#leaving]) paths.clear();
+      for (const gathered of [this.#restless, this.#pending, this.#leaving, this.#further]) gathered.clear();
       return;
     }
-    if (this.#telling || this.#restless.size + this.#pending.size + this.#leaving.size === 0) return;
+    if (this.#telling || (this.#restless.size === 0 && !this.#isAwaited())) return;
     this.#telling = true;
     setImmediate(() => {
       this.#telling = false;
-      const { progress } = this.#options;
-      this.#release(this.#pending, (touch) => progress.isOpen(touch, true));
-      this.#release(this.#leaving, (touch) => progress.isOpen(touch));
+      for (const hypervisor of this.#further) {
+        this.#release(hypervisor, this.#pending, true);
+        this.#release(hypervisor, this.#leaving, false);
+      }
+      this.#further.clear();
       const paths = [...this.#restless];
       this.#restless.clear();
       for (const path of paths) {
         const status = this.#told(path);
-        const touch = progress.awaited(path);
-        if (touch !== undefined && status.state === 'pending') addTo(this.#pending, touch, path);
-        if (touch !== undefined && status.state === 'deleting') addTo(this.#leaving, touch, path);
+        const touch = this.#options.progress.awaited(path);
+        if (touch !== undefined && status.state === 'pending') this.#await(touch, [path], this.#pending, true);
+        if (touch !== undefined && status.state === 'deleting') this.#await(touch, [path], this.#leaving, false);
         for (const listener of this.#listeners) listener(path, status);
       }
     });
   }
 
-  #release(waiting: Map<Touch, Set<Path>>, isOpen: (touch: Touch) => boolean): void {
-    for (const [touch, paths] of waiting) {
-      if (isOpen(touch)) continue;
-      waiting.delete(touch);
+  /** Whether anything waits for a switch that has got further. */
+  #isAwaited(): boolean {
+    for (const h of this.#further) if (this.#pending.has(h) || this.#leaving.has(h)) return true;
+    this.#further.clear();
+    return false;
+  }
+
+  /** Hands on what waited for the switch: to the next one that is awaited for it, or to be told. */
+  #release(hypervisor: HypervisorNumber, all: Map<HypervisorNumber, Waiting>, connected: boolean): void {
+    const waiting = all.get(hypervisor);
+    if (waiting === undefined) return;
+    all.delete(hypervisor);
+    for (const [touch, paths] of waiting) this.#await(touch, paths, all, connected);
+  }
+
+  /** They wait for one of the switches that are awaited, or are restless. @param connected only connected ones are awaited */
+  #await(touch: Touch, paths: Iterable<Path>, all: Map<HypervisorNumber, Waiting>, connected: boolean): void {
+    const hypervisor = this.#options.progress.awaitedBy(touch, connected);
+    if (hypervisor === undefined) {
       for (const path of paths) this.#restless.add(path);
+      return;
     }
+    const waiting: Waiting = all.get(hypervisor) ?? new Map();
+    all.set(hypervisor, waiting);
+    const there = waiting.get(touch) ?? new Set();
+    waiting.set(touch, there);
+    for (const path of paths) there.add(path);
   }
 
   /** What listeners are told of a path: of one that is gone, once more when the last switch has confirmed. */
@@ -266,12 +317,6 @@ export class StatusBoard implements StatusSource {
     const state: State = open ? 'deleting' : 'programmed';
     return { state, observedRevision: observed, programmedRevision: open ? 0 : observed, conditions: [] };
   }
-}
-
-function addTo(waiting: Map<Touch, Set<Path>>, touch: Touch, path: Path): void {
-  const paths = waiting.get(touch);
-  if (paths === undefined) waiting.set(touch, new Set([path]));
-  else paths.add(path);
 }
 
 const rank: Record<State, number> = { programmed: 0, degraded: 1, pending: 2, deleting: 3, failed: 4 };

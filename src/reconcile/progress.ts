@@ -18,21 +18,34 @@ export type SwitchProgress = {
   tunnelPass: number;
 };
 
-type PassRecord = { sequence: number; revision: number; on: HypervisorNumber[] };
+/** What switches have yet to confirm of an object; one for all objects of a pass that nothing else is awaited for. */
+export type Touch = {
+  readonly sequence: number;
+  readonly on: readonly HypervisorNumber[];
+  /** Earlier passes that touched it, for switches that had not confirmed them and that this one does not go to. */
+  readonly earlier: ReadonlyMap<HypervisorNumber, number> | undefined;
+};
 
-/** A pass as the objects it touched remember it: one for all of them. */
-export type Touch = { readonly sequence: number; readonly on: readonly HypervisorNumber[] };
+type PassRecord = { revision: number; touch: Touch };
 
 type Waiter = { check(): boolean; resolve(done: boolean): void };
 
-/** Passes remembered for `wait`; older ones count as acknowledged with everything after them. */
+/** Passes remembered for `wait` at most; older ones count as acknowledged. */
 const remembered = 20_000;
+
+/** How many things are gathered, of those that may be over, before they are looked through the first time. */
+const fewEnough = 1_000;
 
 export class Progress {
   readonly #switches = new Map<HypervisorNumber, SwitchProgress>();
   readonly #passes: PassRecord[] = [];
   readonly #touched = new Map<Path, Touch>();
+  /** Sizes at which passes and touched objects are looked through for what is over: what stays costs twice at most. */
+  #manyPasses = fewEnough;
+  #manyTouched = fewEnough;
   readonly #waiters = new Set<Waiter>();
+  /** Passes up to this revision count as acknowledged, and are not remembered. */
+  #forgotten = 0;
   #sequence = 0;
   /** Newest revision the compiler has seen. */
   observed = 0;
@@ -55,7 +68,7 @@ export class Progress {
 
   remove(hypervisor: HypervisorNumber): void {
     this.#switches.delete(hypervisor);
-    this.#wake();
+    this.#settle(hypervisor);
   }
 
   of(hypervisor: HypervisorNumber): SwitchProgress | undefined {
@@ -76,42 +89,86 @@ export class Progress {
       s.sent = sequence;
     }
     this.observed = Math.max(this.observed, revision);
-    const touch: Touch = { sequence, on };
-    for (const path of touched) this.#touched.set(path, touch);
-    this.#passes.push({ sequence, revision, on });
-    if (this.#passes.length > remembered) this.#passes.splice(0, remembered / 2);
-    this.#settle();
+    const touch = this.#touch(touched, { sequence, on, earlier: undefined });
+    this.#passes.push({ revision, touch });
+    if (this.#passes.length >= this.#manyPasses) this.#forgetPasses();
+    if (this.#touched.size >= this.#manyTouched) this.#forgetTouched();
+    this.#settle(undefined);
     return sequence;
+  }
+
+  /** Notes the pass for each object. @returns what is awaited of all of them */
+  #touch(paths: Iterable<Path>, pass: Touch): Touch {
+    const merged = new Map<Touch | undefined, Touch>([[undefined, pass]]);
+    const all = new Map<HypervisorNumber, number>();
+    for (const path of paths) {
+      const before = this.#touched.get(path);
+      let touch = merged.get(before);
+      if (touch === undefined) {
+        touch = this.#after(before!, pass);
+        merged.set(before, touch);
+        for (const [h, sequence] of touch.earlier ?? []) all.set(h, Math.max(sequence, all.get(h) ?? 0));
+      }
+      this.#touched.set(path, touch);
+    }
+    return all.size === 0 ? pass : { ...pass, earlier: all };
+  }
+
+  /** The pass, for what an earlier one has touched too: a switch may not have confirmed that, and not be sent this. */
+  #after(before: Touch, pass: Touch): Touch {
+    const earlier = new Map<HypervisorNumber, number>();
+    for (const [h, sequence] of steps(before))
+      if (this.#isBehind(h, sequence) && !pass.on.includes(h)) earlier.set(h, sequence);
+    return earlier.size === 0 ? pass : { ...pass, earlier };
+  }
+
+  #forgetPasses(): void {
+    const open = this.#passes.findIndex(({ touch }) => this.isOpen(touch));
+    const over = Math.max(open < 0 ? this.#passes.length : open, this.#passes.length - remembered / 2);
+    this.#forgotten = this.#passes[over - 1]?.revision ?? this.#forgotten;
+    this.#passes.splice(0, over);
+    this.#manyPasses = Math.min(Math.max(fewEnough, 2 * this.#passes.length), remembered);
+  }
+
+  #forgetTouched(): void {
+    for (const [path, touch] of this.#touched) if (!this.isOpen(touch)) this.#touched.delete(path);
+    this.#manyTouched = Math.max(fewEnough, 2 * this.#touched.size);
+  }
+
+  /** Objects of which something is, or was not long ago, awaited. */
+  get remembered(): number {
+    return this.#touched.size;
   }
 
   connected(hypervisor: HypervisorNumber, connected: boolean): void {
     const s = this.#switches.get(hypervisor);
     if (s === undefined) return;
     s.connected = connected;
-    this.#settle();
+    this.#settle(hypervisor);
   }
 
   acknowledged(hypervisor: HypervisorNumber, sequence: number): void {
     const s = this.#switches.get(hypervisor);
     if (s === undefined || sequence < s.acknowledged) return;
     s.acknowledged = sequence;
-    this.#settle();
+    this.#settle(hypervisor);
   }
 
   tunnelsMissing(hypervisor: HypervisorNumber, count: number): void {
     const s = this.#switches.get(hypervisor);
     if (s === undefined || s.missingTunnels === count) return;
     s.missingTunnels = count;
-    this.#settle();
+    this.#settle(hypervisor);
   }
 
-  /** Switches that have not acknowledged the last pass that touched the object. */
+  /** Switches that have not acknowledged every pass that touched the object. */
   outstanding(path: Path): HypervisorNumber[] {
     const touch = this.awaited(path);
-    return touch === undefined ? [] : touch.on.filter((h) => this.#isBehind(h, touch));
+    if (touch === undefined) return [];
+    return [...steps(touch)].filter(([h, sequence]) => this.#isBehind(h, sequence)).map(([h]) => h);
   }
 
-  /** The last pass that touched the object, while some switch has not acknowledged it. */
+  /** The passes that touched the object, while some switch has not acknowledged one of them. */
   awaited(path: Path): Touch | undefined {
     const touch = this.#touched.get(path);
     if (touch === undefined || this.isOpen(touch)) return touch;
@@ -119,12 +176,18 @@ export class Progress {
     return undefined;
   }
 
-  /** Whether a switch has not acknowledged the pass. @param connected only those that are connected count */
-  isOpen(touch: Touch, connected = false): boolean {
-    return touch.on.some((h) => this.#isBehind(h, touch) && (!connected || this.#switches.get(h)?.connected === true));
+  isOpen(touch: Touch): boolean {
+    return this.awaitedBy(touch) !== undefined;
   }
 
-  #isBehind(hypervisor: HypervisorNumber, { sequence }: Touch): boolean {
+  /** One of the switches that have not acknowledged it. @param connected only those that are connected count */
+  awaitedBy(touch: Touch, connected = false): HypervisorNumber | undefined {
+    for (const [h, sequence] of steps(touch))
+      if (this.#isBehind(h, sequence) && (!connected || this.#switches.get(h)?.connected === true)) return h;
+    return undefined;
+  }
+
+  #isBehind(hypervisor: HypervisorNumber, sequence: number): boolean {
     const s = this.#switches.get(hypervisor);
     return s !== undefined && s.acknowledged < sequence;
   }
@@ -164,16 +227,16 @@ export class Progress {
     });
   }
 
-  /** Called when something may have got further. */
-  onProgress: (() => void) | undefined;
+  /** Called when a switch may have got further, or gone; undefined: there is something to get further with. */
+  onProgress: ((hypervisor: HypervisorNumber | undefined) => void) | undefined;
 
   #isProgrammed(revision: number, mode: 'programmed' | 'all'): boolean {
-    const at = this.#firstPassOf(revision);
-    if (at === undefined) return true;
-    for (const h of at.on) {
+    const pass = this.#firstPassOf(revision);
+    if (pass === undefined) return true;
+    for (const [h, sequence] of steps(pass.touch)) {
       const s = this.#switches.get(h);
       if (s === undefined || (!s.connected && mode === 'programmed')) continue;
-      if (!s.connected || s.acknowledged < at.sequence) return false;
+      if (!s.connected || s.acknowledged < sequence) return false;
       // A frame for a peer goes nowhere before the tunnel is there.
       if (s.missingTunnels > 0 || s.acknowledged < s.tunnelPass) return false;
     }
@@ -182,6 +245,7 @@ export class Progress {
 
   /** The pass that took the revision to the switches: the first that includes it. Binary search, revisions only rise. */
   #firstPassOf(revision: number): PassRecord | undefined {
+    if (revision <= this.#forgotten) return undefined;
     let low = 0;
     let high = this.#passes.length;
     while (low < high) {
@@ -192,14 +256,16 @@ export class Progress {
     return this.#passes[low];
   }
 
-  #settle(): void {
-    this.#wake();
-    this.onProgress?.();
-  }
-
-  #wake(): void {
+  #settle(hypervisor: HypervisorNumber | undefined): void {
     for (const w of [...this.#waiters]) if (w.check()) w.resolve(true);
+    this.onProgress?.(hypervisor);
   }
+}
+
+/** Each switch, and the pass it is to acknowledge. */
+function* steps({ sequence, on, earlier }: Touch): Iterable<[HypervisorNumber, number]> {
+  for (const h of on) yield [h, sequence];
+  if (earlier !== undefined) yield* earlier;
 }
 
 /** A switch that was sent nothing yet has not caught up: what it holds is unknown. */

@@ -1,6 +1,6 @@
 /** What status and wait say while switches are slow, away, or claim the same port. */
 import { pino } from 'pino';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { type Core, startCore } from '../../src/core.ts';
 import { openMemoryStore } from '../../src/store/memory.ts';
 import { FakeSwitches } from '../support/fake-switches.ts';
@@ -246,6 +246,104 @@ test('listeners are told once that switches are awaited, of what changes meanwhi
   await quiet();
   expect(statusOf(rule).state).toBe('programmed');
   unsubscribe();
+});
+
+test('an object is told as pending once and as programmed once, though acknowledgements arrive one by one', async () => {
+  const more = ['hv3', 'hv4', 'hv5'];
+  for (const [i, h] of more.entries()) {
+    await put(`hypervisors/${h}`, { admission: 'approved' });
+    fake.connect(h, `192.0.2.${i + 3}`);
+    await put(`${network}/ports/${h}`, { tier: 'web', ifaceId: h });
+    await quiet();
+    fake.interfaces(i + 3, [{ ifaceId: h, name: 'v', ofport: 1 }]);
+  }
+  await quiet();
+  const rules = ['r', 's'].map((name) => `${network}/rules/${name}`);
+  const told: string[] = [];
+  const unsubscribe = core.status.onStatus((path, { state }) => {
+    if (rules.includes(path)) told.push(`${path.at(-1)} ${state}`);
+  });
+  fake.prompt = false;
+  const anything = { action: 'allow', from: { any: true }, to: { any: true }, protocol: 'any' };
+  const waits: Promise<boolean>[] = [];
+  for (const [i, rule] of rules.entries()) {
+    const { revision } = await put(rule, { ...anything, priority: i + 1 });
+    waits.push(core.status.wait(revision, 'programmed', 5_000));
+    await quiet();
+  }
+  expect(told).toEqual(['r pending', 's pending']);
+  let done = 0;
+  for (const wait of waits) wait.then(() => done++);
+  for (const h of [1, 2, 3, 4]) {
+    fake.acknowledge([h]);
+    await quiet();
+    expect([told.length, done]).toEqual([2, 0]);
+  }
+  fake.acknowledge([5]);
+  await quiet();
+  expect(told.slice(2).sort()).toEqual(['r programmed', 's programmed']);
+  expect(done).toBe(2);
+  fake.acknowledge();
+  await quiet();
+  expect(told.length).toBe(4);
+  unsubscribe();
+});
+
+test('a change of words does not pass for the flows that were never confirmed', async () => {
+  fake.prompt = false;
+  const rule = { action: 'allow', priority: 1, from: { any: true }, to: { any: true }, protocol: 'any' };
+  await put(`${network}/rules/r`, rule);
+  await quiet();
+  const labels = { team: 'red' };
+  const { revision } = await core.intent.transact([{ op: 'put', path: `${network}/rules/r`, spec: rule, labels }]);
+  await quiet();
+  expect(statusOf(`${network}/rules/r`).state).toBe('pending');
+  expect(await core.status.wait(revision, 'programmed', 20)).toBe(false);
+  fake.acknowledge();
+  expect(statusOf(`${network}/rules/r`).state).toBe('programmed');
+  expect(await core.status.wait(revision, 'programmed', 20)).toBe(true);
+});
+
+/** Creates and deletes that many rules, some in each transaction. */
+async function comeAndGo(count: number, confirm: () => void): Promise<void> {
+  const paths = Array.from({ length: count }, (_, i) => `${network}/rules/r${i}`);
+  const spec = { action: 'allow', from: { any: true }, to: { any: true }, protocol: 'any' };
+  for (let at = 0; at < count; at += 50) {
+    const some = paths.slice(at, at + 50);
+    await core.intent.transact(some.map((path, i) => ({ op: 'put', path, spec: { ...spec, priority: i + 1 } })));
+    await core.intent.transact(some.map((path) => ({ op: 'delete', path })));
+    await core.engine.idle();
+    confirm();
+  }
+  await quiet();
+}
+
+test('what is over is forgotten, also where nobody listens and nobody asks', async () => {
+  await comeAndGo(4_000, () => fake.acknowledge());
+  expect(core.progress.remembered).toBeLessThan(2_500);
+  expect(core.status.deletions).toBeLessThan(2_500);
+});
+
+test('an acknowledgement costs nothing for what another switch is awaited for', async () => {
+  const unsubscribe = core.status.onStatus(() => {});
+  fake.events.disconnected(2, 'test');
+  fake.prompt = false;
+  await comeAndGo(1_000, () => fake.acknowledge([1]));
+  expect(core.status.deleting(`${network}/rules/r0`)?.name).toBe('r0');
+  const asked = vi.spyOn(core.progress, 'awaitedBy');
+  for (let i = 0; i < 10; i++) {
+    fake.acknowledge([1]);
+    await quiet();
+  }
+  expect(asked.mock.calls.length).toBeLessThan(50);
+  const told = new Set<string>();
+  const alsoUnsubscribe = core.status.onStatus((path) => void told.add(path));
+  fake.acknowledge([2]);
+  await quiet();
+  expect(told.size).toBe(1_000);
+  expect(core.status.deleting(`${network}/rules/r0`)).toBe(undefined);
+  unsubscribe();
+  alsoUnsubscribe();
 });
 
 test('a network whose offering promises what nobody provides is degraded, its tiers work', async () => {

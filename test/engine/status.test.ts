@@ -273,7 +273,7 @@ test('an object is told as pending once and as programmed once, though acknowled
   }
   expect(told).toEqual(['r pending', 's pending']);
   let done = 0;
-  for (const wait of waits) wait.then(() => done++);
+  for (const wait of waits) void wait.then(() => done++);
   for (const h of [1, 2, 3, 4]) {
     fake.acknowledge([h]);
     await quiet();

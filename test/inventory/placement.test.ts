@@ -1,46 +1,157 @@
-/** Who touches what and who meets whom, against a plain count over all bound ports, after every step. */
+/** Who touches what and who meets whom, and what each change says it has touched, against a plain look at all bound ports. */
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
-import { Placement } from '../../src/inventory/placement.ts';
+import { describe, expect, test } from 'vitest';
+import { type Bound, Placement } from '../../src/inventory/placement.ts';
 
-const ports = ['a', 'b'].flatMap((tenant) =>
-  ['n', 'm'].flatMap((network) =>
-    ['p', 'q', 'r'].map((port) => `tenants/${tenant}/networks/${network}/ports/${port}` as const),
-  ),
-);
+const tenants = ['tenants/a', 'tenants/b'];
+const networks = tenants.flatMap((tenant) => ['n', 'm'].map((name) => `${tenant}/networks/${name}`));
+const ports = networks.flatMap((network) => ['p', 'q', 'r'].map((name) => `${network}/ports/${name}`));
+const hypervisors = Array.from({ length: 12 }, (_, i) => i + 1);
+
+/** Bound ports, and nothing else: everything is worked out from them when asked. */
+class Model {
+  readonly bound = new Map<string, Bound>();
+
+  hosts(below: string): number[] {
+    const found = [...this.bound]
+      .filter(([port]) => port.startsWith(`${below}/`))
+      .map(([, { hypervisor }]) => hypervisor);
+    return ascending(found);
+  }
+
+  portsOn(hypervisor: number): string[] {
+    return [...this.bound].filter(([, at]) => at.hypervisor === hypervisor).map(([port]) => port);
+  }
+
+  peersOf(hypervisor: number): number[] {
+    const shared = tenants.map((tenant) => this.hosts(tenant)).filter((hosts) => hosts.includes(hypervisor));
+    return ascending(shared.flat()).filter((h) => h !== hypervisor);
+  }
+}
+
+function ascending(numbers: readonly number[]): number[] {
+  return [...new Set(numbers)].sort((x, y) => x - y);
+}
+
+function differing(a: readonly number[], b: readonly number[]): number[] {
+  return ascending([...a.filter((h) => !b.includes(h)), ...b.filter((h) => !a.includes(h))]);
+}
+
+const place: fc.Arbitrary<Bound> = fc.record({
+  hypervisor: fc.constantFrom(...hypervisors),
+  interface: fc.constantFrom('v1', 'v2'),
+  ofport: fc.integer({ min: 0, max: 2 }),
+  zone: fc.integer({ min: 1024, max: 1026 }),
+});
 
 const steps = fc.array(
-  fc.record({ port: fc.constantFrom(...ports), to: fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined }) }),
+  fc.record({ port: fc.constantFrom(...ports), to: fc.option(place, { nil: undefined, freq: 3 }) }),
   { maxLength: 60 },
 );
 
-test('hosts and peers are those of the ports that are bound, in order', () => {
+test('every index is what the bound ports give, and an effect names what has changed and nothing else', () => {
   fc.assert(
     fc.property(steps, (moves) => {
       const placement = new Placement();
-      const bound = new Map<string, number>();
+      const model = new Model();
       for (const { port, to } of moves) {
-        if (to === undefined) {
-          placement.unbind(port);
-          bound.delete(port);
-        } else {
-          placement.bind(port, { hypervisor: to, interface: 'i', ofport: 1, zone: 1 });
-          bound.set(port, to);
+        const [tenant, network] = [port.split('/').slice(0, 2).join('/'), port.split('/').slice(0, 4).join('/')];
+        const before = [model.hosts(network), model.hosts(tenant)] as const;
+        const effect = to === undefined ? placement.unbind(port) : placement.bind(port, to);
+        if (to === undefined) model.bound.delete(port);
+        else model.bound.set(port, to);
+
+        const came = differing(before[1], model.hosts(tenant));
+        expect(effect.port).toBe(port);
+        expect(ascending(effect.tenantHosts)).toEqual(came);
+        expect(effect.networkHosts).toBe(differing(before[0], model.hosts(network)).length > 0);
+
+        expect(placement.size).toBe(model.bound.size);
+        expect(new Map(placement.ports())).toEqual(model.bound);
+        for (const one of ports) expect(placement.get(one)).toEqual(model.bound.get(one));
+        for (const one of tenants) expect(placement.hostsOfTenant(one)).toEqual(model.hosts(one));
+        for (const one of networks) {
+          expect(placement.hostsOfNetwork(one)).toEqual(model.hosts(one));
+          const there = [...model.bound.keys()].filter((path) => path.startsWith(`${one}/`));
+          expect([...placement.boundPortsOf(one)].sort()).toEqual(there.sort());
         }
-        const hosts = (prefix: string): number[] =>
-          [...new Set([...bound].filter(([p]) => p.startsWith(prefix)).map(([, h]) => h))].sort((x, y) => x - y);
-        for (const tenant of ['tenants/a', 'tenants/b']) {
-          expect(placement.hostsOfTenant(tenant)).toEqual(hosts(`${tenant}/`));
-          expect(placement.hostsOfNetwork(`${tenant}/networks/n`)).toEqual(hosts(`${tenant}/networks/n/`));
-        }
-        for (let one = 1; one <= 12; one++) {
-          const shared = ['tenants/a/', 'tenants/b/'].map(hosts).filter((all) => all.includes(one));
-          const peers = [...new Set(shared.flat())].filter((h) => h !== one).sort((x, y) => x - y);
+        expect([...placement.networks()].sort()).toEqual(networks.filter((one) => model.hosts(one).length > 0).sort());
+        expect([...placement.tenants()].sort()).toEqual(tenants.filter((one) => model.hosts(one).length > 0).sort());
+        for (const one of hypervisors) {
+          expect([...placement.portsOn(one)].sort()).toEqual(model.portsOn(one).sort());
+          const peers = model.peersOf(one);
           expect(placement.peersOf(one)).toEqual(peers);
-          for (let other = 1; other <= 12; other++) expect(placement.arePeers(one, other)).toBe(peers.includes(other));
+          for (const other of hypervisors) expect(placement.arePeers(one, other)).toBe(peers.includes(other));
         }
       }
     }),
     { numRuns: 60 },
   );
+});
+
+const at = (hypervisor: number, ofport = 1): Bound => ({ hypervisor, interface: 'v', ofport, zone: 1024 });
+const [p, q] = ['tenants/a/networks/n/ports/p', 'tenants/a/networks/n/ports/q'];
+const other = 'tenants/a/networks/m/ports/p';
+
+describe('what a change touches', () => {
+  test('the first port of a tenant on a hypervisor brings both network and tenant there, the next neither', () => {
+    const placement = new Placement();
+    expect(placement.bind(p, at(1))).toEqual({ port: p, networkHosts: true, tenantHosts: [1] });
+    expect(placement.bind(q, at(1))).toEqual({ port: q, networkHosts: false, tenantHosts: [] });
+    expect(placement.bind(other, at(1))).toEqual({ port: other, networkHosts: true, tenantHosts: [] });
+    expect(placement.unbind(p)).toEqual({ port: p, networkHosts: false, tenantHosts: [] });
+    expect(placement.unbind(q)).toEqual({ port: q, networkHosts: true, tenantHosts: [] });
+    expect(placement.unbind(other)).toEqual({ port: other, networkHosts: true, tenantHosts: [1] });
+    expect(placement.size).toBe(0);
+  });
+
+  test('a move is a leaving and a coming', () => {
+    const placement = new Placement();
+    placement.bind(p, at(1));
+    placement.bind(q, at(2));
+    expect(placement.bind(p, at(3))).toEqual({ port: p, networkHosts: true, tenantHosts: [1, 3] });
+    expect(placement.peersOf(2)).toEqual([3]);
+    expect(placement.peersOf(1)).toEqual([]);
+    // Where the tenant is already.
+    expect(placement.bind(p, at(2))).toEqual({ port: p, networkHosts: true, tenantHosts: [3] });
+    expect([...placement.portsOn(3)]).toEqual([]);
+  });
+
+  test('another OpenFlow port, interface or zone on the same hypervisor touches the port alone', () => {
+    const placement = new Placement();
+    placement.bind(p, at(1));
+    const later = { hypervisor: 1, interface: 'w', ofport: 7, zone: 1030 };
+    expect(placement.bind(p, later)).toEqual({ port: p, networkHosts: false, tenantHosts: [] });
+    expect(placement.get(p)).toEqual(later);
+  });
+
+  test('what is not bound cannot leave', () => {
+    const placement = new Placement();
+    expect(placement.unbind(p)).toEqual({ port: p, networkHosts: false, tenantHosts: [] });
+  });
+
+  test('peers by two tenants stay peers until the last of them has left', () => {
+    const placement = new Placement();
+    const theirs = 'tenants/b/networks/n/ports/p';
+    const theirsToo = 'tenants/b/networks/n/ports/q';
+    for (const [port, h] of [
+      [p, 1],
+      [q, 2],
+      [theirs, 1],
+      [theirsToo, 2],
+    ] as const)
+      placement.bind(port, at(h));
+    placement.unbind(q);
+    expect(placement.arePeers(1, 2)).toBe(true);
+    placement.unbind(theirs);
+    expect(placement.arePeers(1, 2)).toBe(false);
+    expect(placement.peersOf(2)).toEqual([]);
+  });
+
+  test('a hypervisor is no peer of its own', () => {
+    const placement = new Placement();
+    placement.bind(p, at(1));
+    placement.bind(q, at(1));
+    expect([placement.arePeers(1, 1), placement.peersOf(1)]).toEqual([false, []]);
+  });
 });

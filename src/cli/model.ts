@@ -28,7 +28,7 @@ export type FieldModel = {
   serverFilled?: boolean;
   immutable?: boolean;
   /** The value names a resource of this kind. */
-  reference?: { kind: string; within: 'network' | 'top' };
+  reference?: { kind: string; within: 'network' | 'tenant' | 'top' };
 };
 
 export type ColumnModel = { title: string; field: string; wide?: boolean };

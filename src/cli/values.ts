@@ -9,13 +9,30 @@ import { didYouMean } from './suggest.ts';
 export function placeholder(field: FieldModel): string {
   if (field.type === 'map') return 'KEY=VALUE';
   if (field.type === 'object') {
-    const members = (field.members ?? []).map((one) => (isMark(one) ? one.name : `${one.name}=${placeholder(one)}`));
+    const members = flat(field).map(({ name, field: one }) => {
+      const written = `${name}=${placeholder(one)}`;
+      if (one.array) return `${written},…`;
+      return isMark(one) ? name : written;
+    });
     return members.join(field.oneOf ? '|' : ',');
   }
   if (field.values) return field.values.length > 5 ? field.flag.toUpperCase() : field.values.join('|');
   if (field.reference) return field.reference.kind.toUpperCase();
   if (field.type === 'integer') return 'N';
   return field.flag.toUpperCase();
+}
+
+/** Members of an object as they are written: those of objects in it as `fromVm.rateKbps`. */
+function flat(field: FieldModel): { name: string; steps: string[]; field: FieldModel }[] {
+  return (field.members ?? []).flatMap((one) =>
+    one.type === 'object' && !one.array
+      ? flat(one).map(({ name, steps, field: inner }) => ({
+          name: `${one.name}.${name}`,
+          steps: [one.name, ...steps],
+          field: inner,
+        }))
+      : [{ name: one.name, steps: [one.name], field: one }],
+  );
 }
 
 /** A member that is only ever true: written by its bare name. */
@@ -38,8 +55,8 @@ function source(field: FieldModel): Source | undefined {
   if (field.reference) return { names: field.reference.kind };
   if (field.type !== 'object') return undefined;
   return {
-    members: (field.members ?? []).map((one) => ({
-      name: one.name,
+    members: flat(field).map(({ name, field: one }) => ({
+      name,
       ...(isMark(one) ? { bare: true } : {}),
       ...(one.values ? { values: one.values.map(String) } : {}),
       ...(one.reference ? { names: one.reference.kind } : {}),
@@ -83,23 +100,40 @@ function scalar(field: FieldModel, text: string, flag: string): string | number 
 }
 
 function object(field: FieldModel, text: string, flag: string): Record<string, unknown> {
-  const members = field.members ?? [];
+  const members = flat(field);
   const made: Record<string, unknown> = {};
   for (const part of text.split(',')) {
     const at = part.indexOf('=');
     const name = at < 0 ? part : part.slice(0, at);
-    const member = members.find((one) => one.name === name || one.flag === name);
-    if (!member || (at < 0 && !isMark(member))) {
+    const member = members.find((one) => one.name === name) ?? members.find((one) => one.field.flag === name);
+    if (!member || (at < 0 && !isMark(member.field))) {
       const names = members.map((one) => one.name);
       const hint = member ? '' : didYouMean(name, names);
       throw new UsageError(`${flag} ${text}: written as ${placeholder(field)}.${hint}`);
     }
-    made[member.name] = at < 0 ? true : scalar(member, part.slice(at + 1), `${flag} ${member.name}`);
+    const value = at < 0 ? true : scalar(member.field, part.slice(at + 1), `${flag} ${member.name}`);
+    if (!place(made, member.steps, value, member.field.array)) {
+      throw new UsageError(`${flag} ${text}: ${member.name} is given twice`);
+    }
   }
   if (field.oneOf && Object.keys(made).length > 1) {
-    throw new UsageError(`${flag} ${text}: only one of ${members.map((one) => one.name).join(', ')}`);
+    throw new UsageError(`${flag} ${text}: only one of ${members.map(({ name }) => name).join(', ')}`);
   }
   return made;
+}
+
+/** Puts the value where the steps lead; a list grows by it. @returns false where there is one already */
+function place(root: Record<string, unknown>, steps: readonly string[], value: unknown, array: boolean): boolean {
+  let here = root;
+  for (const step of steps.slice(0, -1)) {
+    here[step] ??= {};
+    here = here[step] as Record<string, unknown>;
+  }
+  const name = steps.at(-1)!;
+  const before = here[name];
+  if (before !== undefined && !array) return false;
+  here[name] = array ? [...((before ?? []) as unknown[]), value] : value;
+  return true;
 }
 
 /** Elements of a list flag: repeated, or separated by commas. */
@@ -153,11 +187,22 @@ export function specFrom(kind: KindModel, args: Arguments): Record<string, unkno
 /** A value as it is written after a flag and shown in a table: `tier=web`, `any`, `10.0.0.1`. */
 export function notationOf(value: unknown): string {
   if (value === null || value === undefined) return '';
-  if (Array.isArray(value)) return value.map(notationOf).join(',');
-  if (typeof value !== 'object') return String(value);
-  return Object.entries(value)
-    .map(([name, one]) => (one === true ? name : `${name}=${notationOf(one)}`))
-    .join(',');
+  // Members have commas between them: several objects are told apart by a space.
+  if (Array.isArray(value)) return value.map(notationOf).join(value.some(isObject) ? ' ' : ',');
+  return isObject(value) ? membersOf(value, '').join(',') : String(value);
+}
+
+function membersOf(object: object, prefix: string): string[] {
+  return Object.entries(object).flatMap(([member, value]: [string, unknown]) => {
+    const name = prefix + member;
+    if (value === true) return [name];
+    if (Array.isArray(value)) return value.map((one) => `${name}=${notationOf(one)}`);
+    return isObject(value) ? membersOf(value, `${name}.`) : [`${name}=${notationOf(value)}`];
+  });
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** A word as a shell takes it. */

@@ -20,13 +20,21 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
       if (change.before !== undefined) yield bucket(change.before);
       if (change.after !== undefined) yield bucket(change.after);
       return;
-    // A tier's prefix never changes while ports or rules name it; networks, tenants, offerings and hypervisors reach
-    // switches through ports and placement only.
     case 'tier':
+      yield `tier:${change.path}`;
+      return;
+    // A tier's prefix never changes while ports or rules name it; networks, tenants, offerings and hypervisors reach
+    // switches through tiers, ports and placement only.
     case 'network':
     case 'tenant':
     case 'offering':
     case 'hypervisor':
+      return;
+    // Nothing is compiled from these yet.
+    case 'policy':
+    case 'peering':
+    case 'route':
+    case 'steering':
       return;
   }
 }
@@ -37,6 +45,7 @@ export function* dirtyByPlacement(state: CompileState, effect: PlacementEffect):
   yield `port:${effect.port}`;
   if (effect.networkHosts) {
     for (const port of placement.boundPortsOf(network)) yield `port:${port}`;
+    for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
     for (const rule of view.children('rule', network)) yield bucket(rule);
   }
   if (effect.tenantHosts.length > 0) {

@@ -5,6 +5,7 @@
  * same wherever the network is.
  */
 import type { Path, Resource, View } from '../intent/model.ts';
+import { protocolNumber } from '../intent/protocols.ts';
 import type { RuleEnd } from '../intent/resources/rule.ts';
 import type { Flow } from '../pipeline/flow.ts';
 import {
@@ -58,9 +59,11 @@ function alternativeKey(a: RuleAlternative): string {
   const service =
     s.protocol === 'any'
       ? ''
-      : s.protocol === 'icmp'
-        ? `${s.type ?? ''}.${s.code ?? ''}`
-        : `${s.ports?.value ?? 0}.${s.ports?.mask ?? 0}`;
+      : s.protocol === 'other'
+        ? `${s.number}`
+        : s.protocol === 'icmp'
+          ? `${s.type ?? ''}.${s.code ?? ''}`
+          : `${s.ports?.value ?? 0}.${s.ports?.mask ?? 0}`;
   return `${a.source.value}/${a.source.mask}>${a.destination.value}/${a.destination.mask}:${s.protocol}:${service}`;
 }
 
@@ -82,17 +85,22 @@ function* alternatives(view: View, rule: RuleResource, network: number): Iterabl
 /** Addresses an end stands for; none when it names a group without ports. */
 function addresses(view: View, network: Path, end: RuleEnd): Masked[] {
   if (end.any === true) return [everything];
-  if (end.cidr !== undefined) return [prefix(end.cidr)];
+  if (end.cidr !== undefined) return [end.cidr].filter(isIpv4).map(prefix);
+  if (end.cidrs !== undefined) return end.cidrs.filter(isIpv4).map(prefix);
   if (end.tier !== undefined) {
     const tier = view.getAs('tier', `${network}/tiers/${end.tier}`);
     return tier === undefined ? [] : [prefix(tier.spec.cidr)];
   }
   if (end.port !== undefined) {
     const port = view.getAs('port', `${network}/ports/${end.port}`);
-    return port === undefined ? [] : port.spec.ips.map(host);
+    return port === undefined ? [] : port.spec.ips.filter(isIpv4).map(host);
   }
-  return end.group === undefined ? [] : members(view, network, end.group).flatMap((p) => p.spec.ips.map(host));
+  return end.group === undefined
+    ? []
+    : members(view, network, end.group).flatMap((p) => p.spec.ips.filter(isIpv4).map(host));
 }
+
+const isIpv4 = (text: string): boolean => !text.includes(':');
 
 /** Ports of a group: those it names and those that name it. */
 function members(view: View, network: Path, name: string): Resource<'port'>[] {
@@ -112,6 +120,10 @@ function servicesOf({ spec }: RuleResource): Service[] {
   const { protocol } = spec;
   if (protocol === 'any') return [{ protocol }];
   if (protocol === 'icmp') return [{ protocol, type: spec.icmp?.type, code: spec.icmp?.code }];
+  if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp') {
+    const number = protocolNumber(protocol);
+    return number === undefined ? [] : [{ protocol: 'other', number }];
+  }
   if (spec.ports === undefined) return [{ protocol }];
   return maskedPorts(spec.ports).map((ports) => ({ protocol, ports }));
 }

@@ -10,8 +10,8 @@ export type Reference = {
   field: string;
   /** Kind it names. */
   kind: string;
-  /** Where the name is looked up: among the siblings in the same network, or at the top level. */
-  within: 'network' | 'top';
+  /** Where the name is looked up: in the same network, in the same tenant, or at the top level. */
+  within: 'network' | 'tenant' | 'top';
 };
 
 export type Column = {
@@ -43,6 +43,8 @@ export type ResourceDefinition<Spec extends TObject = TObject> = {
   serverFilled?: readonly string[];
   /** Members of the spec that never change after creation. */
   immutable?: readonly string[];
+  /** Members of the spec that may be added later, and from then on never change. */
+  fixedOnceSet?: readonly string[];
   references?: readonly Reference[];
   /** Who may write beside the admin; reading follows the tenant in the path. */
   writers: readonly ('operator' | 'orchestrator' | 'tenant')[];

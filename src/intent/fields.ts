@@ -33,6 +33,40 @@ export const Ipv4Prefix = Type.String({
   examples: ['10.0.0.0/16'],
 });
 
+const ipv4Text = '(\\d{1,3}\\.){3}\\d{1,3}';
+/** Anything with a colon, RFC 4291 in any of its forms: what it means is judged by checks. */
+const ipv6Text = '[0-9a-fA-F:.]{0,44}:[0-9a-fA-F:.]{0,44}';
+
+export const Ipv6 = Type.String({
+  pattern: `^${ipv6Text}$`,
+  description: 'IPv6 address, kept in the form of RFC 5952',
+  examples: ['fd00:0:0:1::10'],
+});
+
+export const Ipv6Prefix = Type.String({
+  pattern: `^${ipv6Text}/\\d{1,3}$`,
+  description: 'IPv6 prefix without host bits',
+  examples: ['fd00::/48'],
+});
+
+export const Ip = Type.String({
+  pattern: `^(${ipv4Text}|${ipv6Text})$`,
+  description: 'IPv4 or IPv6 address',
+  examples: ['10.0.1.10', 'fd00:0:0:1::10'],
+});
+
+export const IpPrefix = Type.String({
+  pattern: `^(${ipv4Text}/\\d{1,2}|${ipv6Text}/\\d{1,3})$`,
+  description: 'IPv4 or IPv6 prefix without host bits',
+  examples: ['10.0.0.0/16', 'fd00::/48'],
+});
+
+export const IpOrPrefix = Type.String({
+  pattern: `^(${ipv4Text}(/\\d{1,2})?|${ipv6Text}(/\\d{1,3})?)$`,
+  description: 'IPv4 or IPv6 address, or a prefix without host bits',
+  examples: ['10.0.1.100', '192.168.7.0/24', 'fd00:0:0:1::100'],
+});
+
 export const Mac = Type.String({
   pattern: '^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$',
   description: 'Unicast MAC address',

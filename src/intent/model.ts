@@ -4,8 +4,12 @@ import type { HypervisorSpec } from './resources/hypervisor.ts';
 import type { Kind } from './resources/index.ts';
 import type { NetworkSpec } from './resources/network.ts';
 import type { OfferingSpec } from './resources/offering.ts';
+import type { PeeringSpec } from './resources/peering.ts';
+import type { PolicySpec } from './resources/policy.ts';
 import type { PortSpec } from './resources/port.ts';
+import type { RouteSpec } from './resources/route.ts';
 import type { RuleSpec } from './resources/rule.ts';
+import type { SteeringSpec } from './resources/steering.ts';
 import type { TenantSpec } from './resources/tenant.ts';
 import type { TierSpec } from './resources/tier.ts';
 
@@ -19,17 +23,21 @@ export type Specs = {
   offering: OfferingSpec;
   hypervisor: Filled<HypervisorSpec, 'systemId'>;
   tenant: TenantSpec;
+  policy: PolicySpec;
   network: NetworkSpec;
+  peering: PeeringSpec;
   tier: Filled<TierSpec, 'gateway'>;
   port: Filled<PortSpec, 'mac' | 'ips' | 'ifaceId'>;
   group: GroupSpec;
   rule: RuleSpec;
+  route: RouteSpec;
+  steering: SteeringSpec;
 };
 
 /**
  * Numbers of a resource that reach switches, allocated in the commit that creates it:
- * tenant: GRE key; network and tier: register values; rule: rule id in ct_label; hypervisor: register value and datapath id.
- * Kinds without one (offering, port, group) have 0; a port's flows are found by its resource number.
+ * tenant: GRE key; network and tier: register values; rule and policy: rule id in ct_label; steering: an id out of the
+ * same numbers; hypervisor: register value and datapath id. Kinds without one (offering, port, group, …) have 0; a port's flows are found by its resource number.
  */
 export type Resource<K extends Kind = Kind> = K extends Kind
   ? {
@@ -60,7 +68,7 @@ export interface View {
   count(kind: Kind, parent: Path): number;
   /** The port with this ifaceId. */
   portByIfaceId(ifaceId: string): Resource<'port'> | undefined;
-  /** Groups, rules and ports that name the resource. */
+  /** Whoever names the resource. */
   referrers(path: Path): Iterable<Resource>;
   byNumber(number: number): Resource | undefined;
 }

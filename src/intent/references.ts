@@ -1,7 +1,7 @@
 /** The references of a resource, by its definition: where each is in the spec, and the path it names. */
 import type { Reference } from './define.ts';
 import type { Path } from './model.ts';
-import { formatPath, networkOf } from './path.ts';
+import { formatPath, networkOf, tenantOf } from './path.ts';
 import { definitions, type Kind, kinds } from './resources/index.ts';
 import { equalJson } from './spec.ts';
 
@@ -33,8 +33,8 @@ export function eachReference(
   visit: (target: Path, field: string) => void,
 ): void {
   for (const { steps, kind: target, within } of accessors[kind]) {
-    const parent = within === 'top' ? '' : networkOf(path);
-    if (parent === undefined) throw new TypeError(`${path} lies in no network`);
+    const parent = within === 'top' ? '' : within === 'tenant' ? tenantOf(path) : networkOf(path);
+    if (parent === undefined) throw new TypeError(`${path} lies in no ${within}`);
     walk(spec, steps, 0, '', (name, field) => visit(formatPath(target, parent, name), field));
   }
 }

@@ -59,7 +59,10 @@ const idPools: Partial<Record<Kind, string>> = {
   tenant: 'tenant-key',
   network: 'network-number',
   tier: 'tier-number',
+  // Of one pool: a connection's label and a flow's cookie name either.
   rule: 'rule-id',
+  policy: 'rule-id',
+  steering: 'rule-id',
   hypervisor: 'hypervisor-number',
 };
 

@@ -46,7 +46,7 @@ test('first words and verbs', async () => {
   expect(await at('keyway ')).toEqual(groups.map(({ word }) => word));
   expect(await at('keyway fl')).toEqual(['flows']);
   expect(await at('keyway flows ')).toEqual(['dump', 'diff', 'explain']);
-  expect(await at('keyway -o json po')).toEqual(['port']);
+  expect(await at('keyway -o json por')).toEqual(['port']);
   expect(await at('keyway help por')).toEqual(['port']);
   expect(await at('keyway help port cr')).toEqual(['create']);
   expect(await at('keyway nonsense ')).toEqual([]);
@@ -97,7 +97,16 @@ test('live names: references, and the members of ends', async () => {
   expect(await at('keyway port create acme/shop/x --tier ')).toEqual(['db', 'web']);
   expect(await at('keyway port create acme/shop/x --group ')).toEqual(['front']);
   expect(await at('keyway port create acme/shop/x --hypervisor=')).toEqual(['--hypervisor=hv1']);
-  expect(await at('keyway rule create acme/shop/x --from ')).toEqual(['tier=', 'group=', 'port=', 'cidr=', 'any']);
+  expect(await at('keyway rule create acme/shop/x --from ')).toEqual([
+    'tier=',
+    'group=',
+    'port=',
+    'cidr=',
+    'cidrs=',
+    'any',
+  ]);
+  const qos = ['fromVm.rateKbps=', 'fromVm.burstKb=', 'toVm.rateKbps=', 'toVm.burstKb=', 'dscp='];
+  expect(await at('keyway port create acme/shop/x --qos ')).toEqual(qos);
   expect(await at('keyway rule create acme/shop/x --from tier=w')).toEqual(['tier=web']);
   expect(await at('keyway rule create acme/shop/x --to port=')).toEqual(['port=web1']);
 });

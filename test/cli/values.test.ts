@@ -26,7 +26,9 @@ function value(field: FieldModel): fc.Arbitrary<unknown> {
       const members = field.members!;
       if (field.oneOf) return fc.oneof(...members.map((one) => value(one).map((v) => ({ [one.name]: v }))));
       const required = members.filter((one) => one.required).map((one) => one.name);
-      return fc.record(Object.fromEntries(members.map((one) => [one.name, value(one)])), { requiredKeys: required });
+      return fc
+        .record(Object.fromEntries(members.map((one) => [one.name, value(one)])), { requiredKeys: required })
+        .filter((made) => Object.keys(made).length > 0);
     }
     return field.array || field.reference || field.example
       ? plain
@@ -73,8 +75,22 @@ test('lists take commas and repetition, ends take their members', () => {
   });
 });
 
+test('lists in ends are written one by one, members of members with a dot', () => {
+  expect(parsed(rule, '--from cidrs=10.0.0.0/8,cidrs=fd00::/8 --to cidr=::/0')).toEqual({
+    from: { cidrs: ['10.0.0.0/8', 'fd00::/8'] },
+    to: { cidr: '::/0' },
+  });
+  const port = model.kinds.find((kind) => kind.kind === 'port')!;
+  const line = '--qos toVm.rateKbps=5,dscp=8 --allowed-address-pair ip=10.0.0.9 --allowed-address-pair ip=::1,mac=a';
+  expect(parsed(port, line)).toEqual({
+    qos: { toVm: { rateKbps: 5 }, dscp: 8 },
+    allowedAddressPairs: [{ ip: '10.0.0.9' }, { ip: '::1', mac: 'a' }],
+  });
+  expect(() => parsed(port, '--qos dscp=1,dscp=2')).toThrow('dscp is given twice');
+});
+
 test.each([
-  ['--from web', '--from web: written as tier=TIER|group=GROUP|port=PORT|cidr=CIDR|any'],
+  ['--from web', '--from web: written as tier=TIER|group=GROUP|port=PORT|cidr=CIDR|cidrs=CIDR,…|any'],
   ['--from tiers=web', 'Did you mean tier?'],
   ['--from tier=a,port=b', 'only one of'],
   ['--priority high', '--priority high: not a whole number'],

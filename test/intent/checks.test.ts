@@ -351,7 +351,7 @@ const cases: Record<string, Case[]> = {
     {
       what: 'an end of nothing',
       when: withRule({ to: {} }),
-      ...bad('request.invalid', '/to', /exactly one of tier, group, port, cidr, any/),
+      ...bad('request.invalid', '/to', /exactly one of tier, group, port, cidr, cidrs, any/),
     },
     {
       what: 'an end of two',

@@ -15,11 +15,15 @@ const all: { [K in Kind]: readonly Concern<K>[] } = {
   offering: [offeringProviders],
   hypervisor: [systemId],
   tenant: [],
+  policy: [],
   network: [networkPrefix],
+  peering: [],
   tier: [tierPrefix, gateway, routerMac],
   port: [portMac, portAddresses, ifaceId],
   group: [],
   rule: [ruleMeaning],
+  route: [],
+  steering: [],
 };
 
 /** Concerns of a kind, for callers that hold a resource of any kind. */

@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import { defineResource, type SpecOf } from '../define.ts';
-import { Description, Ipv4Prefix, Name } from '../fields.ts';
+import { Description, Ipv4Prefix, Ipv6Prefix, Name } from '../fields.ts';
 
 export const network = defineResource({
   kind: 'network',
@@ -11,6 +11,17 @@ export const network = defineResource({
     {
       offering: Name,
       cidr: Ipv4Prefix,
+      ipv6Cidr: Type.Optional(Ipv6Prefix),
+      mtu: Type.Optional(
+        Type.Integer({
+          minimum: 576,
+          maximum: 9000,
+          description: 'Largest IP packet, in bytes; what the underlay leaves when left out; with IPv6 1280 at least',
+        }),
+      ),
+      logDenied: Type.Optional(
+        Type.Boolean({ description: 'Whether what no rule allows is logged, sampled and limited in rate' }),
+      ),
       description: Type.Optional(Description),
     },
     { additionalProperties: false },
@@ -22,10 +33,20 @@ export const network = defineResource({
     { title: 'NAME', field: '/name' },
     { title: 'OFFERING', field: '/offering' },
     { title: 'CIDR', field: '/cidr' },
+    { title: 'IPV6-CIDR', field: '/ipv6Cidr' },
     { title: 'STATE', field: '/status/state' },
+    { title: 'MTU', field: '/mtu', wide: true },
+    { title: 'LOG-DENIED', field: '/logDenied', wide: true },
     { title: 'DESCRIPTION', field: '/description', wide: true },
   ],
-  examples: [{ name: 'shop', parents: ['acme'], spec: { offering: 'basic', cidr: '10.0.0.0/16' } }],
+  examples: [
+    {
+      name: 'shop',
+      parents: ['acme'],
+      spec: { offering: 'basic', cidr: '10.0.0.0/16', ipv6Cidr: 'fd00:a:b::/48' },
+    },
+    { name: 'back-office', parents: ['acme'], spec: { offering: 'basic', cidr: '10.1.0.0/16', logDenied: true } },
+  ],
 });
 
 export type NetworkSpec = SpecOf<typeof network>;

@@ -1,6 +1,16 @@
 import Type from 'typebox';
 import { defineResource, type SpecOf } from '../define.ts';
-import { Description, IfaceId, Ipv4, Mac, Name } from '../fields.ts';
+import { Description, IfaceId, Ip, IpOrPrefix, Mac, Name } from '../fields.ts';
+
+const Rate = Type.Object(
+  {
+    rateKbps: Type.Integer({ minimum: 1, maximum: 400_000_000, description: 'Kilobits (1000 bits) a second' }),
+    burstKb: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 4_000_000, description: 'Kilobits that may come at once' }),
+    ),
+  },
+  { additionalProperties: false, description: 'What is above is dropped' },
+);
 
 export const port = defineResource({
   kind: 'port',
@@ -12,11 +22,11 @@ export const port = defineResource({
       tier: Name,
       mac: Type.Optional(Mac),
       ips: Type.Optional(
-        Type.Array(Ipv4, {
+        Type.Array(Ip, {
           minItems: 1,
           maxItems: 16,
           uniqueItems: true,
-          description: 'Addresses in the tier; one is chosen when left out',
+          description: 'Addresses in the tier; one of each IP version it has is chosen when left out',
         }),
       ),
       groups: Type.Optional(
@@ -25,6 +35,41 @@ export const port = defineResource({
           uniqueItems: true,
           description: 'Groups the port belongs to, beside those that name it',
         }),
+      ),
+      allowedAddressPairs: Type.Optional(
+        Type.Array(
+          Type.Object(
+            { ip: IpOrPrefix, mac: Type.Optional(Mac) },
+            {
+              additionalProperties: false,
+              description: "Addresses the VM may use beside its own; the port's own MAC when mac is left out",
+            },
+          ),
+          {
+            maxItems: 16,
+            uniqueItems: true,
+            description: 'Further addresses of the VM; one that several ports of a tier name is virtual, as with VRRP',
+          },
+        ),
+      ),
+      qos: Type.Optional(
+        Type.Object(
+          {
+            fromVm: Type.Optional(Rate),
+            toVm: Type.Optional(Rate),
+            dscp: Type.Optional(
+              Type.Integer({ minimum: 0, maximum: 63, description: 'DSCP (RFC 2474) set on what the VM sends' }),
+            ),
+          },
+          {
+            additionalProperties: false,
+            minProperties: 1,
+            description: 'Rates of the VM, each way, and the DSCP of what it sends',
+          },
+        ),
+      ),
+      portSecurity: Type.Optional(
+        Type.Boolean({ description: 'false: the VM may send from any address; true when left out' }),
       ),
       ifaceId: Type.Optional(IfaceId),
       hypervisors: Type.Optional(
@@ -50,7 +95,7 @@ export const port = defineResource({
       }),
     ]),
   }),
-  restricted: ['ifaceId', 'hypervisors', 'binding'],
+  restricted: ['portSecurity', 'ifaceId', 'hypervisors', 'binding'],
   serverFilled: ['mac', 'ips', 'ifaceId'],
   immutable: ['tier'],
   references: [
@@ -66,6 +111,8 @@ export const port = defineResource({
     { title: 'MAC', field: '/mac' },
     { title: 'IPS', field: '/ips' },
     { title: 'GROUPS', field: '/groups', wide: true },
+    { title: 'PAIRS', field: '/allowedAddressPairs', wide: true },
+    { title: 'QOS', field: '/qos', wide: true },
     { title: 'HYPERVISOR', field: '/binding/hypervisor' },
     { title: 'IFACE-ID', field: '/ifaceId', wide: true },
     { title: 'STATE', field: '/status/state' },
@@ -73,6 +120,15 @@ export const port = defineResource({
   examples: [
     { name: 'web1', parents: ['acme', 'shop'], spec: { tier: 'web', ips: ['10.0.1.10'], groups: ['frontends'] } },
     { name: 'web2', parents: ['acme', 'shop'], spec: { tier: 'web' } },
+    {
+      name: 'lb1',
+      parents: ['acme', 'shop'],
+      spec: {
+        tier: 'web',
+        allowedAddressPairs: [{ ip: '10.0.1.100', mac: '00:00:5e:00:01:0a' }],
+        qos: { fromVm: { rateKbps: 100_000, burstKb: 10_000 }, dscp: 46 },
+      },
+    },
   ],
 });
 

@@ -1,25 +1,9 @@
-import Type, { type Static } from 'typebox';
+import Type from 'typebox';
 import { defineResource, type SpecOf } from '../define.ts';
-import { Description, Ipv4Prefix, Name, PortRange } from '../fields.ts';
+import { Description } from '../fields.ts';
+import { Action, Icmp, Log, Ports, Priority, Protocol, RuleEnd } from './traffic.ts';
 
-/** One end of a rule. Exactly one member. */
-export const RuleEnd = Type.Object(
-  {
-    tier: Type.Optional(Name),
-    group: Type.Optional(Name),
-    port: Type.Optional(Name),
-    cidr: Type.Optional(Ipv4Prefix),
-    any: Type.Optional(Type.Literal(true)),
-  },
-  {
-    additionalProperties: false,
-    minProperties: 1,
-    maxProperties: 1,
-    description: 'One of tier, group, port, cidr, any',
-  },
-);
-
-export type RuleEnd = Static<typeof RuleEnd>;
+export type { RuleEnd } from './traffic.ts';
 
 export const rule = defineResource({
   kind: 'rule',
@@ -28,34 +12,14 @@ export const rule = defineResource({
   summary: 'Stateful access rule; what no rule allows is refused',
   spec: Type.Object(
     {
-      action: Type.Union([Type.Literal('allow'), Type.Literal('deny')]),
-      priority: Type.Integer({ minimum: 1, maximum: 32_000, description: 'Lower first; at a tie deny wins' }),
+      action: Action,
+      priority: Priority,
       from: RuleEnd,
       to: RuleEnd,
-      protocol: Type.Union([
-        Type.Literal('any'),
-        Type.Literal('tcp'),
-        Type.Literal('udp'),
-        Type.Literal('sctp'),
-        Type.Literal('icmp'),
-      ]),
-      ports: Type.Optional(
-        Type.Array(PortRange, {
-          minItems: 1,
-          maxItems: 64,
-          uniqueItems: true,
-          description: 'Destination ports; tcp, udp and sctp only',
-        }),
-      ),
-      icmp: Type.Optional(
-        Type.Object(
-          {
-            type: Type.Integer({ minimum: 0, maximum: 255 }),
-            code: Type.Optional(Type.Integer({ minimum: 0, maximum: 255 })),
-          },
-          { additionalProperties: false, description: 'ICMP type and code; icmp only' },
-        ),
-      ),
+      protocol: Protocol,
+      ports: Type.Optional(Ports),
+      icmp: Type.Optional(Icmp),
+      log: Type.Optional(Log),
       description: Type.Optional(Description),
     },
     { additionalProperties: false },
@@ -78,6 +42,7 @@ export const rule = defineResource({
     { title: 'TO', field: '/to' },
     { title: 'PROTOCOL', field: '/protocol' },
     { title: 'PORTS', field: '/ports' },
+    { title: 'LOG', field: '/log', wide: true },
     { title: 'STATE', field: '/status/state' },
   ],
   examples: [
@@ -103,6 +68,18 @@ export const rule = defineResource({
         to: { tier: 'web' },
         protocol: 'icmp',
         icmp: { type: 8 },
+      },
+    },
+    {
+      name: 'office',
+      parents: ['acme', 'shop'],
+      spec: {
+        action: 'allow',
+        priority: 200,
+        from: { cidrs: ['192.168.7.0/24', 'fd00:7::/64'] },
+        to: { any: true },
+        protocol: 'any',
+        log: true,
       },
     },
   ],

@@ -11,7 +11,8 @@ export type Masked = { value: number; mask: number };
 export type Service =
   | { protocol: 'any' }
   | { protocol: 'tcp' | 'udp' | 'sctp'; ports?: Masked }
-  | { protocol: 'icmp'; type?: number; code?: number };
+  | { protocol: 'icmp'; type?: number; code?: number }
+  | { protocol: 'other'; number: number };
 
 export type RuleAlternative = {
   /** Resource number of the rule, for the cookie. */
@@ -31,6 +32,7 @@ const portField = { tcp: 'tcp_dst', udp: 'udp_dst', sctp: 'sctp_dst' } as const;
 
 function serviceMatch(service: Service): Match {
   if (service.protocol === 'any') return {};
+  if (service.protocol === 'other') return { ip_proto: service.number };
   const match: Match = { ip_proto: ipProtocol[service.protocol] };
   if (service.protocol === 'icmp') {
     if (service.type !== undefined) match.icmpv4_type = service.type;

@@ -23,9 +23,19 @@ export type EventLimits = {
   stall: number;
   /** Milliseconds between pings; a consumer that did not answer the last one is gone. */
   ping: number;
+  /** Calls back when its patience with a consumer has run out, unless that is called off by what it returns. */
+  patience(expired: () => void, milliseconds: number): () => void;
 };
 
-export const usualEventLimits: EventLimits = { highWater: 1 << 20, stall: 30_000, ping: 20_000 };
+export const usualEventLimits: EventLimits = {
+  highWater: 1 << 20,
+  stall: 30_000,
+  ping: 20_000,
+  patience(expired, milliseconds) {
+    const timer = setTimeout(expired, milliseconds);
+    return () => clearTimeout(timer);
+  },
+};
 
 export class EventHub {
   readonly limits: EventLimits;

@@ -175,11 +175,12 @@ export class EventStream {
       return true;
     }
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    const late = setTimeout(() => resolve(false), this.#hub.limits.stall);
+    const { patience, stall } = this.#hub.limits;
+    const callOff = patience(() => resolve(false), stall);
     // The socket tells an error by closing; here it only means that nothing more goes out.
     socket.send(text, (error) => resolve(error === undefined || error === null));
     const taken = await promise;
-    clearTimeout(late);
+    callOff();
     if (!taken) this.#end('events.slow');
     return taken;
   }

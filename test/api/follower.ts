@@ -49,9 +49,9 @@ export class Follower {
     return this.#opened;
   }
 
-  /** Resolves once a message fits; fails after five seconds. */
+  /** Resolves once a message fits; fails after so long that no busy machine can be the reason. */
   async until(fits: (message: Message) => boolean): Promise<Message> {
-    const end = Date.now() + 5_000;
+    const end = Date.now() + 30_000;
     for (;;) {
       const found = this.messages.find(fits);
       if (found) return found;

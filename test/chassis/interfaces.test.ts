@@ -105,6 +105,13 @@ describe('VM interfaces', () => {
 type Step = { kind: number; port: number; other: number; id: number };
 const step: fc.Arbitrary<Step> = fc.record({ kind: fc.nat(9), port: fc.nat(3), other: fc.nat(3), id: fc.nat(2) });
 
+/** Two interfaces with an iface-id each, on the integration bridge whichever of the two bridges that was before. */
+const twoPorts: Step[] = [
+  { kind: 7, port: 0, other: 0, id: 0 },
+  { kind: 0, port: 0, other: 1, id: 1 },
+  { kind: 0, port: 1, other: 1, id: 2 },
+];
+
 /** The same as ChassisServer tells, worked out from scratch. */
 async function expected(database: OvsdbConnection): Promise<string[]> {
   const [root, bridges, ports, interfaces] = await database.transact('Open_vSwitch', [
@@ -207,10 +214,11 @@ test('the list is what it would be if worked out from scratch, whatever is done'
         }
         const list = await expected(database);
         longest = Math.max(longest, list.length);
-        await until(list.join() || 'none', () => recorder.bound.join() === list.join(), 2000, 1);
+        await until(list.join() || 'none', () => recorder.bound.join() === list.join(), 30_000, 1);
       }
     }),
-    { numRuns: 40 },
+    // Whatever chance brings, one list is longer than one.
+    { numRuns: 40, examples: [[twoPorts]] },
   );
   expect(longest).toBeGreaterThan(1);
   expect(recorder.gone).toEqual([]);

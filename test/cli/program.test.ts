@@ -1,37 +1,40 @@
-/** The program as it is installed: how long its short answers take, and that it ends as it should. */
+/** The program as it is installed: what its short answers load, and that it ends as it should. How long they take: bench/cli-start.ts. */
 import { spawn, spawnSync } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { baseline, commandLines, times } from '../../bench/cli-start.ts';
+import { commandLines } from '../../bench/cli-start.ts';
 import { Double } from './double.ts';
 import { bareEnv } from './support.ts';
 
 const program = fileURLToPath(new URL('../../src/keyway.mjs', import.meta.url));
 const env = { ...bareEnv, HOME: process.env.HOME, XDG_CACHE_HOME: process.env.XDG_CACHE_HOME, PATH: process.env.PATH };
 
-test('help and completion are there at once', () => {
-  // The quickest of several runs, and on a machine that is busy all the time as much more as Node alone takes more.
-  const limit = Math.max(150, (150 / 35) * times(baseline, 7)[0]!);
-  for (const [command, args] of Object.entries(commandLines)) expect(times(args, 7)[0], command).toBeLessThan(limit);
-});
-
-test('help loads nothing that takes long', () => {
-  const script = `
+/** The modules a command line loads, in order: URLs of files, names of Node's own. */
+function loaded(args: readonly string[]): string[] {
+  const hooks = `
     import { registerHooks } from 'node:module';
-    const seen = [];
-    registerHooks({ resolve: (name, context, next) => { const found = next(name, context); seen.push(found.url); return found; } });
-    process.argv = [process.argv[0], ${JSON.stringify(program)}, 'port', 'create', '--help'];
-    await import(${JSON.stringify(program)});
-    console.error(JSON.stringify(seen));`;
-  const { stderr, stdout, status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
-    env,
+    import { writeSync } from 'node:fs';
+    registerHooks({ load: (url, context, next) => { writeSync(3, url + '\\n'); return next(url, context); } });`;
+  const preload = `data:text/javascript,${encodeURIComponent(hooks)}`;
+  const { status, stderr, output } = spawnSync(process.execPath, ['--import', preload, ...args], {
+    env: { ...env, KEYWAY_URL: 'http://127.0.0.1:9' },
     encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
-  expect(status).toBe(0);
-  expect(stdout).toContain('keyway port create');
-  const seen = JSON.parse(stderr) as string[];
-  expect(seen.some((url) => url.endsWith('/cli/run.ts'))).toBe(true);
+  expect(status, stderr).toBe(0);
+  return output[3]!.split('\n').filter((url) => url !== '');
+}
+
+test.for(Object.entries(commandLines))('%s is there at once: it loads little', ([, args]) => {
+  const seen = loaded(args);
+  const own = seen.filter((url) => url.startsWith('file:'));
+  expect(own.some((url) => url.endsWith('/cli/run.ts') || url.endsWith('/cli/complete.ts'))).toBe(true);
+  // Compiled schemas, libraries and servers are what would take long.
   expect(seen.filter((url) => /node_modules|\/intent\/|^node:https?$/.test(url))).toEqual([]);
+  // Twice of what it is now: reading, stripping and compiling that is its time beside Node's own.
+  expect(own.length).toBeLessThan(60);
+  expect(own.reduce((sum, url) => sum + statSync(new URL(url)).size, 0)).toBeLessThan(300_000);
 });
 
 test('exit status and streams', () => {

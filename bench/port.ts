@@ -10,7 +10,7 @@ import { openVswitchVersion } from './support/farm.ts';
 import { machine, megabytes, milliseconds, numbers, quantile, timed } from './support/figures.ts';
 import { measureFloor } from './support/floor.ts';
 import { type CloudShape, describeShape, frame, type Place, portResource, ruleSpec } from './support/shape.ts';
-import { carriedKey, judgeSample, Tracer } from './support/trace.ts';
+import { judgeSample, keywayTracer } from './support/trace.ts';
 import { memoryOf } from './support/usage.ts';
 
 const [hypervisors = 20, networks = 50, spread = hypervisors] = numbers(20, 50);
@@ -41,9 +41,8 @@ for (let i = 0; i < samples; i++) {
 }
 console.log(`one rule: ${milliseconds(rules)}`);
 
-const tracer = new Tracer({ switches: farm.switches, tunnel: 'gre', carried: carriedKey });
-const judged = await judgeSample(tracer, [...places, ...spares], 10);
-console.log(`${judged} pairs traced at both ends: what is allowed arrives, what is not does not`);
+const judged = await judgeSample(keywayTracer(shape, farm.switches), [...places, ...spares], 10);
+console.log(`${judged.bridged} pairs traced at both ends: what is allowed arrives, what is not does not`);
 
 // The same flows a port brings: about 9 where it is, 3 wherever else its network is.
 const floor = await measureFloor(farm.switches.slice(0, shape.spread), { first: 9, others: 3, rounds: samples });

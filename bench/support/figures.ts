@@ -34,9 +34,23 @@ export function machine(): string {
 
 /** The command line's whole numbers; the defaults, in order, for those that were left out. */
 export function numbers(...defaults: number[]): number[] {
-  const given = process.argv.slice(2).map(Number);
-  if (!given.every(Number.isInteger)) throw new Error(`${process.argv.slice(2).join(' ')}: whole numbers are wanted`);
-  return [...given, ...defaults.slice(given.length)];
+  return options([], ...defaults).numbers;
+}
+
+/** The same, and which of the options (`--flat`) were given. */
+export function options<Name extends string>(
+  names: readonly Name[],
+  ...defaults: number[]
+): { numbers: number[]; given: ReadonlySet<Name> } {
+  const words = process.argv.slice(2);
+  const given = new Set(names.filter((name) => words.includes(name)));
+  const rest = words.filter((word) => !given.has(word as Name));
+  const values = rest.map(Number);
+  if (!values.every(Number.isInteger)) {
+    const also = names.length === 0 ? '' : `, and of options: ${names.join(' ')}`;
+    throw new Error(`${rest.join(' ')}: whole numbers are wanted${also}`);
+  }
+  return { numbers: [...values, ...defaults.slice(values.length)], given };
 }
 
 /** Lines of equal columns, the first row being the head. */

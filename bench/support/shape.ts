@@ -16,6 +16,10 @@ export type CloudShape = {
   spread: number;
   /** Neighbours share networks (as in one rack), or any hypervisor may share one with any other. `neighbours` unless told. */
   placement?: 'neighbours' | 'anywhere';
+  /** Every second rule of a tier is for what comes from the other tier, through a router; within the tier only unless told. */
+  routed?: boolean;
+  /** Tiers and ports have IPv6 addresses beside. */
+  dualStack?: boolean;
 };
 
 export type Tier = 'web' | 'db';
@@ -30,16 +34,35 @@ export type Place = {
   ifaceId: string;
   mac: string;
   ip: string;
+  /** Where the shape is of both IP versions. */
+  ipv6?: string;
   /** Of its resource in Keyway. */
   path: string;
 };
 
 export const tierPrefix: Record<Tier, string> = { web: '10.0.1.0/24', db: '10.0.2.0/24' };
+export const tierPrefix6: Record<Tier, string> = { web: 'fd00:10:0:1::/64', db: 'fd00:10:0:2::/64' };
+export const tierGateway: Record<Tier, string> = { web: '10.0.1.1', db: '10.0.2.1' };
+export const tierGateway6: Record<Tier, string> = { web: 'fd00:10:0:1::1', db: 'fd00:10:0:2::1' };
 
-/** The first TCP port the rules of a tier allow within it, one rule each. */
+/** The first TCP port the rules of a tier allow, one rule each. */
 export const firstAllowedPort = 1000;
 /** One that no rule allows. */
 export const deniedPort = 999;
+
+/** Where the packets that the rule of this number allows come from. */
+export function ruleSource(shape: CloudShape, tier: Tier, number: number): Tier {
+  return shape.routed && number % 2 === 1 ? otherTier(tier) : tier;
+}
+
+export const otherTier = (tier: Tier): Tier => (tier === 'web' ? 'db' : 'web');
+
+/** A TCP port that a rule allows from one tier to the other, or within it; none of rule 0, which figures change. */
+export function allowedPort(shape: CloudShape, from: Tier, to: Tier): number {
+  const number = shape.routed && from === to ? 2 : 1;
+  if (number >= shape.rules) throw new Error(`${shape.rules} rules per tier: 3 are needed`);
+  return firstAllowedPort + number;
+}
 
 export const encapIp = (host: number): string => `192.0.${2 + (host >> 8)}.${host & 255}`;
 export const systemId = (host: number): string => `hv${host}`;
@@ -71,6 +94,7 @@ export function place(shape: CloudShape, network: number, index: number): Place 
     ifaceId: `t${network}-p${index}`,
     mac: `02:00:00:00:${tier === 'web' ? '01' : '02'}:${host.toString(16).padStart(2, '0')}`,
     ip: `10.0.${tier === 'web' ? 1 : 2}.${host}`,
+    ...(shape.dualStack ? { ipv6: `fd00:10:0:${tier === 'web' ? 1 : 2}::${host.toString(16)}` } : {}),
     path: `tenants/t${network}/networks/n/ports/p${index}`,
   };
 }
@@ -88,14 +112,15 @@ export function places(shape: CloudShape, spare: number): { ordered: Place[]; sp
 
 export const portResource = (p: Place): Resource => ({
   path: p.path,
-  spec: { tier: p.tier, ifaceId: p.ifaceId, mac: p.mac, ips: [p.ip] },
+  spec: { tier: p.tier, ifaceId: p.ifaceId, mac: p.mac, ips: p.ipv6 === undefined ? [p.ip] : [p.ip, p.ipv6] },
 });
 
-export function ruleSpec(tier: Tier, number: number, tcpPort: number): Record<string, unknown> {
+/** @param from its own tier unless told */
+export function ruleSpec(tier: Tier, number: number, tcpPort: number, from = tier): Record<string, unknown> {
   return {
     action: 'allow',
     priority: 100 + number,
-    from: { tier },
+    from: { tier: from },
     to: { tier },
     protocol: 'tcp',
     ports: [String(tcpPort)],
@@ -105,14 +130,18 @@ export function ruleSpec(tier: Tier, number: number, tcpPort: number): Record<st
 /** Tenant, network, tiers and rules, without ports. */
 export function networkResources(shape: CloudShape, number: number): Resource[] {
   const network = `tenants/t${number}/networks/n`;
+  const ipv6 = (ipv6Cidr: string): { ipv6Cidr?: string } => (shape.dualStack ? { ipv6Cidr } : {});
   const resources: Resource[] = [
     { path: `tenants/t${number}`, spec: {} },
-    { path: network, spec: { offering: 'basic', cidr: '10.0.0.0/16' } },
+    { path: network, spec: { offering: 'basic', cidr: '10.0.0.0/16', ...ipv6('fd00:10::/48') } },
   ];
   for (const tier of ['web', 'db'] as const) {
-    resources.push({ path: `${network}/tiers/${tier}`, spec: { cidr: tierPrefix[tier] } });
+    resources.push({ path: `${network}/tiers/${tier}`, spec: { cidr: tierPrefix[tier], ...ipv6(tierPrefix6[tier]) } });
     for (let r = 0; r < shape.rules; r++)
-      resources.push({ path: `${network}/rules/${tier}${r}`, spec: ruleSpec(tier, r, firstAllowedPort + r) });
+      resources.push({
+        path: `${network}/rules/${tier}${r}`,
+        spec: ruleSpec(tier, r, firstAllowedPort + r, ruleSource(shape, tier, r)),
+      });
   }
   return resources;
 }
@@ -124,5 +153,7 @@ export function frame(shape: CloudShape): Resource[] {
 
 export function describeShape(shape: CloudShape): string {
   const { hypervisors, networks, ports, rules, spread } = shape;
-  return `${hypervisors} hypervisors, ${networks} networks of 2 tiers x ${ports} ports (${2 * ports * networks}), each over ${spread} hypervisors, ${rules} rules per tier`;
+  const extent = `${hypervisors} hypervisors, ${networks} networks of 2 tiers x ${ports} ports (${2 * ports * networks}), each over ${spread} hypervisors`;
+  const half = shape.routed ? ', every second one between the tiers' : '';
+  return `${extent}, ${rules} rules per tier${half}${shape.dualStack ? ', IPv4 and IPv6' : ''}`;
 }

@@ -1,10 +1,10 @@
 /** OVN's central part: both databases and ovn-northd. Intent is written over OVSDB, as Neutron's driver does. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { OvsdbConnection } from '../../plugins/openvswitch/ovsdb/client.ts';
 import { mutate, type Operation } from '../../plugins/openvswitch/ovsdb/operations.ts';
-import { type Daemon, ephemeralDirectory, startDaemon } from '../../src/sandbox/ephemeral.ts';
+import { type Daemon, ephemeralDirectory, startDaemon, until } from '../../src/sandbox/ephemeral.ts';
 import { run } from '../../src/sandbox/run.ts';
 import type { OpenVswitch } from '../../test/support/open-vswitch.ts';
 import type { Ovn } from './find.ts';
@@ -61,7 +61,8 @@ export async function startCentral(ovn: Ovn, openVswitch: OpenVswitch): Promise<
     const northboundPid = await serve('nb', ovn.schemas.northbound);
     const southboundPid = await serve('sb', ovn.schemas.southbound);
     const remotes = { nb: `unix:${path('nb.sock')}`, sb: `unix:${path('sb.sock')}` };
-    // Both make the one row of their global table, once their server answers.
+    for (const name of ['nb.sock', 'sb.sock']) await until(`${name} to be there`, () => existsSync(path(name)));
+    // Both make the one row of their global table.
     await run(ovn.programs['ovn-nbctl'], [`--db=${remotes.nb}`, '--timeout=20', 'init'], { env });
     await run(ovn.programs['ovn-sbctl'], [`--db=${remotes.sb}`, '--timeout=20', 'init'], { env });
     const northd = start(

@@ -1,7 +1,7 @@
 /** Keyway with the benchmark's cloud. */
 import { openBenchCloud } from '../support/cloud.ts';
 import { type CloudShape, frame, portResource, ruleSpec } from '../support/shape.ts';
-import { carriedKey, Tracer } from '../support/trace.ts';
+import { keywayTracer } from '../support/trace.ts';
 import type { Contender } from './contender.ts';
 
 /** @param spare ports more per network that are plugged but not of the shape */
@@ -13,7 +13,7 @@ export async function openKeyway(shape: CloudShape, spare: number): Promise<Cont
   return {
     name: 'Keyway',
     farm,
-    tracer: new Tracer({ switches: farm.switches, tunnel: 'gre', carried: carriedKey }),
+    tracer: keywayTracer(shape, farm.switches),
     central: { controller: [controller.pid()] },
     agents: [],
     async orderFrame() {

@@ -26,7 +26,8 @@ export type Result = {
   memory: { central: number; centralPeak: number; agent: number; vswitchd: number };
   /** Of a hypervisor, on average, after the bulk. */
   flows: number;
-  judged: number;
+  /** Pairs traced, and how many of them through the router. */
+  judged: { bridged: number; routed: number };
 };
 
 export async function measure(
@@ -57,7 +58,8 @@ export async function measure(
   const counts = await contender.farm.flowCounts();
   const flows = counts.reduce((sum, count) => sum + count, 0) / counts.length;
   const judged = await judgeSample(contender.tracer, ordered, 10);
-  line(`${contender.name}: ${judged} pairs traced at both ends, allowed and denied, are as ordered`);
+  const pairs = `${judged.bridged} pairs of one tier and ${judged.routed} of two`;
+  line(`${contender.name}: ${pairs} traced at both ends, allowed and denied, are as ordered`);
 
   const ports = await withCpu(async () => {
     const samples: number[] = [];
@@ -90,6 +92,6 @@ export async function measure(
       vswitchd: memory.vswitchds!.largest,
     },
     flows,
-    judged: judged + after,
+    judged: { bridged: judged.bridged + after.bridged, routed: judged.routed + after.routed },
   };
 }

@@ -1,19 +1,31 @@
 /**
  * Debian's OVN and Keyway, each with the same cloud on the same kind of switches, one after the other in one go. Wall time
  * beside processor seconds, because on real hosts the agents of the hypervisors run beside each other and here they share
- * the cores.
+ * the cores. Each network's two tiers are joined by a router, and every second rule of a tier is for what comes from the
+ * other one.
  *
- * node bench/vs-ovn/run.ts [hypervisors=20] [networks=50] [spread=hypervisors]
+ * node bench/vs-ovn/run.ts [hypervisors=20] [networks=50] [spread=hypervisors] [--flat] [--dual-stack]
+ *
+ * --flat: rules within tiers only, and OVN without routers. --dual-stack: IPv6 beside IPv4 everywhere.
  */
 import { openVswitchVersion } from '../support/farm.ts';
-import { machine, megabytes, numbers, quantile, table } from '../support/figures.ts';
+import { machine, megabytes, options, quantile, table } from '../support/figures.ts';
 import { type CloudShape, describeShape, places } from '../support/shape.ts';
 import { openKeyway } from './keyway.ts';
 import { type Cpu, measure, type Result } from './measure.ts';
 import { openOvn } from './ovn.ts';
 
-const [hypervisors = 20, networks = 50, spread = hypervisors] = numbers(20, 50);
-const shape: CloudShape = { hypervisors, networks, ports: 10, rules: 10, spread: Math.min(spread, hypervisors) };
+const { numbers, given } = options(['--flat', '--dual-stack'], 20, 50);
+const [hypervisors = 20, networks = 50, spread = hypervisors] = numbers;
+const shape: CloudShape = {
+  hypervisors,
+  networks,
+  ports: 10,
+  rules: 10,
+  spread: Math.min(spread, hypervisors),
+  routed: !given.has('--flat'),
+  dualStack: given.has('--dual-stack'),
+};
 // OVN is slow: fewer samples of it tell as much.
 const samples = { ovn: 60, keyway: 200 };
 const spare = (count: number): number => Math.ceil(count / networks);
@@ -87,6 +99,7 @@ for (const { name, bulk } of [ovn, keyway]) {
   const parts = Object.entries(bulk.cpu.parts).map(([part, value]) => `${part} ${seconds(value)}`);
   console.log(`${name}, central processor time in the bulk: ${parts.join(', ')}`);
 }
+const pairs = ({ judged }: Result): string => `${judged.bridged + judged.routed} (${judged.routed} routed)`;
 console.log(
-  `samples: ports ${ovn.ports.samples.length} and ${keyway.ports.samples.length}, rules ${ovn.rules.samples.length} and ${keyway.rules.samples.length}; pairs traced ${ovn.judged} and ${keyway.judged}; load at the end: ${machine()}`,
+  `samples: ports ${ovn.ports.samples.length} and ${keyway.ports.samples.length}, rules ${ovn.rules.samples.length} and ${keyway.rules.samples.length}; pairs traced ${pairs(ovn)} and ${pairs(keyway)}; load at the end: ${machine()}`,
 );

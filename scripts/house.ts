@@ -23,6 +23,7 @@ export const directions: Record<string, readonly string[]> = {
   inventory: ['intent', 'drivers', 'store', 'problems'],
   compile: ['intent', 'catalog', 'inventory', 'pipeline', 'drivers', 'problems'],
   reconcile: ['drivers', 'intent', 'pipeline', 'problems'],
+  trace: ['pipeline', 'compile', 'reconcile', 'intent', 'inventory', 'drivers', 'auth', 'problems'],
   engine: [
     'compile',
     'reconcile',
@@ -38,6 +39,7 @@ export const directions: Record<string, readonly string[]> = {
   api: [
     'config',
     'auth',
+    'trace',
     'reconcile',
     'catalog',
     'intent',
@@ -52,7 +54,7 @@ export const directions: Record<string, readonly string[]> = {
   'plugins/openvswitch': ['pipeline', 'drivers', 'problems'],
   'token-care': ['auth', 'intent'],
   'southbound-metrics': ['reconcile', 'plugins/openvswitch'],
-  core: ['engine', 'reconcile', 'intent', 'drivers', 'store'],
+  core: ['engine', 'trace', 'reconcile', 'intent', 'drivers', 'store'],
   controller: ['*', 'plugins/openvswitch'],
   sandbox: ['*', 'plugins/openvswitch'],
   serve: ['controller', 'config', 'problems'],

@@ -1,0 +1,126 @@
+/** Follows a packet from switch to switch: out by a tunnel is in at the peer, out by a VM's port is its end. */
+import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
+import type { Path } from '../intent/model.ts';
+import { Problem } from '../problems.ts';
+import { Connections } from './connections.ts';
+import type { FlowTables } from './flow-tables.ts';
+import { interpret, type Lookup, type TraceEvent } from './interpreter.ts';
+import type { Packet } from './packet.ts';
+
+/** What is behind an OpenFlow port. */
+export type Attached = { kind: 'vm'; port: Path } | { kind: 'tunnel'; peer: HypervisorNumber };
+
+/** Switches as a walk needs them. */
+export interface Switches {
+  /** Undefined: nothing that Keyway knows of. */
+  attached(hypervisor: HypervisorNumber, ofport: number): Attached | undefined;
+  /** OpenFlow port of the tunnel to the peer. */
+  tunnelTo(hypervisor: HypervisorNumber, peer: HypervisorNumber): number | undefined;
+  /** Installed flows, read from the switch. @throws Problem hypervisor.not-connected */
+  tables(hypervisor: HypervisorNumber): Promise<FlowTables>;
+}
+
+export type Hop = {
+  hypervisor: HypervisorNumber;
+  inPort: number;
+  /** Undefined where the packet came in by a port that Keyway does not know. */
+  from: Attached | undefined;
+  events: TraceEvent[];
+};
+
+/** How the packet, or one copy of it, ended; `hop` counts from 0. */
+export type End =
+  | { kind: 'delivered'; hop: number; port: Path; packet: Packet }
+  /** The switch sent something back out of the VM's port it came in by: an answer. */
+  | { kind: 'answered'; hop: number; packet: Packet }
+  /** Nothing went out: the look-up it ended at. */
+  | { kind: 'refused'; hop: number; at: Lookup }
+  | { kind: 'to-controller'; hop: number; at: Lookup }
+  | { kind: 'ttl-expired'; hop: number; at: Lookup }
+  /** The peer's flows cannot be read, or it has no tunnel back: what it does with the packet is not known. */
+  | { kind: 'unknown'; hop: number; peer: HypervisorNumber; why: string }
+  | { kind: 'unknown-port'; hop: number; ofport: number }
+  | { kind: 'group'; hop: number; group: number }
+  | { kind: 'too-deep'; hop: number };
+
+export type Walk = { hops: Hop[]; ends: End[] };
+
+/** More switches than a frame that never goes from tunnel to tunnel can come to, steering included. */
+const mostHops = 32;
+
+/** Connections of each switch that are assumed to be there. */
+export type Assumed = ReadonlyMap<HypervisorNumber, Connections>;
+
+export async function walk(
+  switches: Switches,
+  start: { hypervisor: HypervisorNumber; packet: Packet },
+  assumed: Assumed = new Map(),
+): Promise<Walk> {
+  const hops: Hop[] = [];
+  const ends: End[] = [];
+  const waiting = [start];
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    const { hypervisor, packet } = next;
+    const inPort = Number(packet.get('in_port'));
+    const tables = await switches.tables(hypervisor);
+    const events = interpret(tables, packet, assumed.get(hypervisor) ?? new Connections());
+    const hop = hops.push({ hypervisor, inPort, from: switches.attached(hypervisor, inPort), events }) - 1;
+    const outputs = events.filter((e) => e.kind === 'output');
+    for (const { port, packet: leaving } of outputs) {
+      const onward = await leave(switches, hypervisor, inPort, port, leaving, hop);
+      if ('kind' in onward) ends.push(onward);
+      else if (hops.length + waiting.length >= mostHops) ends.push({ kind: 'too-deep', hop });
+      else waiting.push(onward);
+    }
+    const group = events.find((e) => e.kind === 'group');
+    if (group !== undefined) ends.push({ kind: 'group', hop, group: group.group });
+    else if (outputs.length === 0) ends.push(inside(events, hop));
+  }
+  return { hops, ends };
+}
+
+type Onward = { hypervisor: HypervisorNumber; packet: Packet };
+
+async function leave(
+  switches: Switches,
+  hypervisor: HypervisorNumber,
+  inPort: number,
+  ofport: number,
+  packet: Packet,
+  hop: number,
+): Promise<Onward | End> {
+  const behind = switches.attached(hypervisor, ofport);
+  if (behind === undefined) return { kind: 'unknown-port', hop, ofport };
+  if (behind.kind === 'vm') {
+    const end = { hop, packet: packet.onWire() };
+    return ofport === inPort ? { kind: 'answered', ...end } : { kind: 'delivered', port: behind.port, ...end };
+  }
+  const { peer } = behind;
+  const back = switches.tunnelTo(peer, hypervisor);
+  if (back === undefined) return { kind: 'unknown', hop, peer, why: 'it has no tunnel back' };
+  try {
+    await switches.tables(peer);
+  } catch (error) {
+    if (error instanceof Problem) return { kind: 'unknown', hop, peer, why: error.detail };
+    throw error;
+  }
+  const arriving = packet.onWire();
+  arriving.set('in_port', back);
+  arriving.set('tun_id', packet.get('tun_id') ?? 0n);
+  return { hypervisor: peer, packet: arriving };
+}
+
+/** The end of a packet that left by no port: where its own line of tables, not a subroutine's, stopped. */
+function inside(events: readonly TraceEvent[], hop: number): End {
+  if (events.some((e) => e.kind === 'too-deep')) return { kind: 'too-deep', hop };
+  const at = lastLookup(events);
+  if (events.some((e) => e.kind === 'ttl-expired')) return { kind: 'ttl-expired', hop, at };
+  const last = events.findLast((e) => e.kind === 'controller');
+  return { kind: last === undefined ? 'refused' : 'to-controller', hop, at };
+}
+
+function lastLookup(events: readonly TraceEvent[]): Lookup {
+  const found = events.findLast((e): e is Lookup => e.kind === 'lookup' && e.depth === 0);
+  if (found === undefined) throw new Error('a run over tables that looked nothing up');
+  return found;
+}

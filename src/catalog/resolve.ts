@@ -18,7 +18,7 @@ export type ServiceCondition = {
 };
 
 /** Services that flows alone serve; further ones come with their stages. */
-const servedByFlows: ReadonlySet<Service> = new Set<Service>(['rules']);
+const servedByFlows: ReadonlySet<Service> = new Set<Service>(['routing', 'rules']);
 
 /** @param providers names of the drivers that are registered */
 export function resolveServices(offering: Resource<'offering'>, providers: ReadonlySet<string>): Resolution[] {

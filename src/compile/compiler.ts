@@ -11,7 +11,9 @@ import { dirtyByCommit, dirtyByPlacement } from './dirty.ts';
 import { admitUnits, baseUnit, tunnelUnit } from './fabric.ts';
 import { portUnits } from './port.ts';
 import { rulesUnit } from './rules.ts';
+import { Shapes } from './shapes.ts';
 import type { CompileState, Subject, Unit } from './state.ts';
+import { tierUnits } from './tier.ts';
 
 type Emitted = { hash: number; on: HypervisorNumber[] };
 
@@ -31,6 +33,7 @@ export class Compiler {
   readonly #state: CompileState;
   readonly #encode: (flows: readonly Flow[]) => Uint8Array;
   readonly #dirty = new Set<Subject>();
+  readonly #shapes: Shapes;
   readonly #emitted = new Map<UnitKey, Emitted>();
   readonly #unitsOf = new Map<Subject, UnitKey[]>();
   /** How many units each switch was given. */
@@ -48,6 +51,7 @@ export class Compiler {
   constructor(state: CompileState, encode: (flows: readonly Flow[]) => Uint8Array) {
     this.#state = state;
     this.#encode = encode;
+    this.#shapes = new Shapes(state);
   }
 
   get units(): number {
@@ -60,6 +64,12 @@ export class Compiler {
 
   markCommit(change: ResourceChange): void {
     for (const s of dirtyByCommit(this.#state.view, change)) this.#dirty.add(s);
+    this.#shapes.touchedBy(change);
+  }
+
+  /** A network that is there from the start. */
+  markNetwork(network: Path): void {
+    this.#shapes.touch(network);
   }
 
   markPlacement(effect: PlacementEffect): void {
@@ -69,6 +79,7 @@ export class Compiler {
   /** Compiles what is dirty. Units that come out as they were are not in the delta. */
   flush(): Delta {
     const delta: Delta = { set: [], remove: [] };
+    for (const subject of this.#shapes.settle()) this.#dirty.add(subject);
     for (const subject of this.#dirty) this.#compile(subject, delta);
     this.#dirty.clear();
     if (this.#strays.length > 0) {
@@ -202,6 +213,7 @@ export class Compiler {
     for (const [port] of placement.ports()) yield `port:${port}`;
     for (const network of placement.networks()) {
       const buckets = new Set<Subject>();
+      for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
       for (const rule of view.children('rule', network))
         buckets.add(`rules:${network}:${rule.spec.priority}:${rule.spec.action}`);
       yield* buckets;
@@ -215,8 +227,8 @@ export class Compiler {
     return [...subjects].flatMap((s) => compileSubject(this.#state, s));
   }
 
-  subjectsOf(changes: Iterable<ResourceChange>): Set<Subject> {
-    const found = new Set<Subject>();
+  subjectsOf(changes: readonly ResourceChange[]): Set<Subject> {
+    const found = new Set<Subject>(this.#shapes.differing(changes));
     for (const c of changes) for (const s of dirtyByCommit(this.#state.view, c)) found.add(s);
     return found;
   }
@@ -298,6 +310,8 @@ export function compileSubject(state: CompileState, subject: Subject): Unit[] {
       return baseUnit(state);
     case 'port':
       return portUnits(state, rest as Path);
+    case 'tier':
+      return tierUnits(state, rest as Path);
     case 'admit':
       return admitUnits(state, rest as Path);
     case 'tunnel': {

@@ -3,13 +3,26 @@ import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
 import type { Path } from '../intent/model.ts';
 import { canary } from '../pipeline/stages/canary.ts';
 import { trackConnections } from '../pipeline/stages/conntrack.ts';
+import { pastGateway } from '../pipeline/stages/gateway.ts';
+import { completeAdverts } from '../pipeline/stages/neighbour.ts';
 import { localOutput } from '../pipeline/stages/output.ts';
+import { guards } from '../pipeline/stages/port-security.ts';
+import { pastRouter } from '../pipeline/stages/router.ts';
 import { admitKey, tunnelPort } from '../pipeline/stages/tunnel.ts';
 import type { CompileState, Unit } from './state.ts';
 
 export function baseUnit(state: CompileState): Unit[] {
   const on = [...state.hypervisors.keys()].sort((a, b) => a - b);
-  return on.length === 0 ? [] : [{ key: 'base', on, flows: [...trackConnections(), localOutput(), canary()] }];
+  const flows = [
+    ...guards(),
+    ...completeAdverts(),
+    ...pastGateway(),
+    ...trackConnections(),
+    ...pastRouter(),
+    localOutput(),
+    canary(),
+  ];
+  return on.length === 0 ? [] : [{ key: 'base', on, flows }];
 }
 
 export function tunnelUnit(state: CompileState, from: HypervisorNumber, to: HypervisorNumber): Unit[] {

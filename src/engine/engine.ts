@@ -130,6 +130,7 @@ export class Engine {
   *#everyRuleBucket(): Iterable<Subject> {
     for (const tenant of this.#view.children('tenant', '')) {
       for (const network of this.#view.children('network', tenant.path)) {
+        this.compiler.markNetwork(network.path);
         for (const rule of this.#view.children('rule', network.path))
           yield `rules:${network.path}:${rule.spec.priority}:${rule.spec.action}`;
       }

@@ -11,7 +11,5 @@ export function unprovidedServices(
 ): Condition[] {
   const offering = view.getAs('offering', `offerings/${network.spec.offering}`);
   if (offering === undefined) return [];
-  // A network of one tier has nothing to route.
-  const oneTier = view.count('tier', network.path) < 2;
-  return serviceConditions(offering, providers).filter((c) => !(oneTier && c.message.startsWith('Service routing ')));
+  return serviceConditions(offering, providers);
 }

@@ -4,7 +4,7 @@
  */
 
 /** Generation of the pipeline; rises when tables or registers change their meaning. 0 is never ours. */
-export const generation = 1;
+export const generation = 2;
 
 const resourceMask = (1n << 40n) - 1n;
 

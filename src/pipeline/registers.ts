@@ -19,6 +19,8 @@ export const registers = {
     1,
     'The connection is committed from a segment of its reply direction, see Midstream',
   ),
+  routed: register('routed', 'reg0', 4, 1, "The packet came through the router of its sender's tier"),
+  router: register('router', 'reg0', 7, 1, 'The neighbour advertisement speaks for a router'),
   outPort: register('outPort', 'reg2', 0, 32, 'OpenFlow port the frame leaves by, on this switch'),
   rule: register(
     'rule',
@@ -34,7 +36,13 @@ export const registers = {
     32,
     "Network number: of the sender's port until the destination is looked up, then of the receiver's",
   ),
-  tier: register('tier', 'reg5', 0, 32, "Tier number of the sender's port; frames stay within it"),
+  tier: register(
+    'tier',
+    'reg5',
+    0,
+    32,
+    "Tier number of the sender's port, once routed of the receiver's; frames stay within it",
+  ),
   zone: register(
     'zone',
     'reg6',

@@ -34,6 +34,17 @@ const ruleBand: PriorityBand = {
   what: 'access rules: 65000 - 2 × priority, + 1 for deny',
 };
 
+/**
+ * OpenFlow priorities of routes: the longest prefix first; at one length the network's own tiers before peered networks
+ * before static routes, so that no two of them ever claim one match. @param length of the prefix in bits, 0-128
+ */
+export function routePriority(length: number, kind: 'tier' | 'peering' | 'static'): number {
+  return 1_000 + 4 * length + { tier: 3, peering: 2, static: 1 }[kind];
+}
+
+/** Above every route: packets with no time to live left. */
+export const expiredPriority = 2_000;
+
 const declared = {
   Classifier: {
     id: 0,
@@ -54,13 +65,13 @@ const declared = {
     name: 'TunnelLookup',
     purpose: 'Which local port is meant, by key, MAC and IP; from here no way leads back to a tunnel (split horizon)',
     next: ['TunnelSource'],
-    priorities: [one(100, 'an address of a local port')],
+    priorities: [one(100, 'an address of a local port'), one(90, 'an address beyond a local port, by a static route')],
   },
   TunnelSource: {
     id: 8,
     name: 'TunnelSource',
     purpose:
-      "A peer's frames carry sources of its own: the sender's address must be bound there, in the receiver's network",
+      "A peer's frames carry sources of its own: the sender's address must be bound there, in the receiver's network or one peered to it",
     next: ['IngressConntrack'],
     priorities: [one(100, 'an address bound at that peer')],
   },
@@ -68,19 +79,38 @@ const declared = {
     id: 10,
     name: 'PortSecurity',
     purpose:
-      'A VM sends untagged frames from its own MAC and IPs only; ARP must name the same MAC and IP. IPv6 passes nowhere yet',
-    next: ['ArpResponder', 'EgressConntrack'],
-    priorities: [one(100, 'IPv4 (fragments too) and ARP with the addresses of the port')],
+      "A VM sends untagged frames from its own MAC and IPs only; ARP must name the same MAC and IP. From a link-local address it may solicit neighbours, nothing else. What only routers and DHCP servers say, and advertisements, which the switch itself makes, it doesn't send",
+    next: ['NeighbourResponder', 'Gateway'],
+    priorities: [
+      one(200, "router and neighbour advertisements, redirects, a DHCP server's answers: dropped"),
+      one(150, 'neighbour solicitations'),
+      one(100, 'IP (fragments too) and ARP with the addresses of the port'),
+    ],
   },
-  ArpResponder: {
+  NeighbourResponder: {
     id: 12,
-    name: 'ArpResponder',
-    purpose: 'Answers ARP requests for ports of the same tier; ARP never travels',
-    next: [],
+    name: 'NeighbourResponder',
+    purpose:
+      "Answers ARP requests and neighbour solicitations for ports of the same tier and its router; they never travel. An answer to a solicitation is completed in the next table: one flow can't both make an advertisement and write its option",
+    next: ['NeighbourAdvert'],
     priorities: [
       one(110, "requests for the asking port's own address: silence, so that duplicate address detection passes"),
       one(100, 'an address of the tier'),
     ],
+  },
+  NeighbourAdvert: {
+    id: 13,
+    name: 'NeighbourAdvert',
+    purpose: 'Completes neighbour advertisements and sends them back',
+    next: [],
+    priorities: [one(110, 'duplicate address detection: to all nodes'), one(100, 'to who asked')],
+  },
+  Gateway: {
+    id: 14,
+    name: 'Gateway',
+    purpose: 'Answers echo requests to the gateway addresses of the network, before any rule is asked',
+    next: ['EgressConntrack'],
+    priorities: [one(100, 'an echo request to a gateway address'), one(1, 'everything else')],
   },
   EgressConntrack: {
     id: 20,
@@ -94,7 +124,7 @@ const declared = {
     name: 'EgressState',
     purpose:
       'Replies of live connections pass; invalid packets do not; what a connection sends forward is judged again',
-    next: ['EgressMidstream', 'EgressRules', 'Lookup'],
+    next: ['EgressMidstream', 'EgressRules', 'Router'],
     priorities: [
       one(400, 'invalid'),
       one(300, 'replies and related ICMP errors'),
@@ -124,15 +154,44 @@ const declared = {
     id: 28,
     name: 'EgressCommit',
     purpose: "Remembers a new connection in the sender's zone, with the rule that allowed it",
-    next: ['Lookup'],
+    next: ['Router'],
     priorities: [one(100, 'a new connection'), one(50, 'a known one')],
+  },
+  Router: {
+    id: 34,
+    name: 'Router',
+    purpose: "Is the frame for the router of the sender's tier, or for a neighbour",
+    next: ['Route', 'Lookup'],
+    priorities: [one(100, "the MAC of the tier's router"), one(1, 'bridged')],
+  },
+  Route: {
+    id: 36,
+    name: 'Route',
+    purpose:
+      'Where to, by the longest prefix of the destination: a tier, a peered network, or the port of a static route',
+    next: ['NextHop', 'Lookup'],
+    priorities: [
+      one(expiredPriority, 'no time to live left: dropped'),
+      {
+        from: routePriority(0, 'static'),
+        to: routePriority(128, 'tier'),
+        what: 'routes: 1000 + 4 × prefix length, + 3 for a tier, + 2 for a peered network, + 1 for a static route',
+      },
+    ],
+  },
+  NextHop: {
+    id: 38,
+    name: 'NextHop',
+    purpose: "The frame becomes one of the receiver's tier: from its router's MAC to the port's",
+    next: ['Lookup'],
+    priorities: [one(100, 'an address of a port')],
   },
   Lookup: {
     id: 40,
     name: 'Lookup',
-    purpose: "Where is the receiver, by the sender's tier and the frame's MAC and IP: here, or on which hypervisor",
+    purpose: 'Where is the receiver, by tier, MAC and IP: here, or on which hypervisor',
     next: ['IngressConntrack', 'TunnelOutput'],
-    priorities: [one(100, 'an address of a port')],
+    priorities: [one(100, 'an address of a port'), one(90, 'an address beyond a port, by a static route')],
   },
   IngressConntrack: {
     id: 60,

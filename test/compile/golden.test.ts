@@ -16,9 +16,11 @@ const resources: [string, Record<string, unknown>][] = [
   ['tenants/acme', {}],
   [network, { offering: 'basic', cidr: '10.0.0.0/16' }],
   [`${network}/tiers/web`, { cidr: '10.0.1.0/24' }],
+  [`${network}/tiers/db`, { cidr: '10.0.2.0/24', gateway: '10.0.2.254' }],
   [`${network}/groups/databases`, { ports: ['b'] }],
   [`${network}/ports/a`, { tier: 'web', mac: '02:00:00:00:00:0a', ips: ['10.0.1.10', '10.0.1.20'], ifaceId: 'a' }],
   [`${network}/ports/b`, { tier: 'web', mac: '02:00:00:00:00:0b', ips: ['10.0.1.11'], ifaceId: 'b' }],
+  [`${network}/ports/c`, { tier: 'db', mac: '02:00:00:00:00:0c', ips: ['10.0.2.10'], ifaceId: 'c' }],
   [
     `${network}/rules/any`,
     { action: 'allow', priority: 9000, from: { any: true }, to: { tier: 'web' }, protocol: 'any' },
@@ -68,7 +70,10 @@ beforeAll(async () => {
   fake.connect('hv1', '192.0.2.1');
   fake.connect('hv2', '192.0.2.2');
   fake.interfaces(1, [{ ifaceId: 'a', name: 'vif-a', ofport: 5 }]);
-  fake.interfaces(2, [{ ifaceId: 'b', name: 'vif-b', ofport: 6 }]);
+  fake.interfaces(2, [
+    { ifaceId: 'b', name: 'vif-b', ofport: 6 },
+    { ifaceId: 'c', name: 'vif-c', ofport: 7 },
+  ]);
   for (let i = 0; i < 4; i++) {
     await core.engine.idle();
     await new Promise((resolve) => setImmediate(resolve));

@@ -20,7 +20,7 @@ function nextVersion(directory: string): string {
     expect(after, `${file} was to change`).not.toBe(before);
     writeFileSync(path, after);
   };
-  edit('src/pipeline/cookie.ts', (text) => text.replace('generation = 1;', 'generation = 2;'));
+  edit('src/pipeline/cookie.ts', (text) => text.replace('generation = 2;', 'generation = 3;'));
   edit('src/pipeline/tables.ts', (text) =>
     text.replace(/^( {4}id: )(\d+),/gm, (all, id, n) => (n === '0' || n === '253' ? all : `${id}${Number(n) + 100},`)),
   );
@@ -42,8 +42,8 @@ test('the next version, with every table moved, takes over without a packet lost
   await lab.startController(undefined, source);
   await inSync(lab, [hv1, hv2]);
   const flows = await hv1.ofctl('dump-flows');
-  expect(flows).toContain('cookie=0x20');
-  expect(flows).not.toMatch(/cookie=0x1[0-9a-f]{13},/);
+  expect(flows).toContain('cookie=0x30');
+  expect(flows).not.toMatch(/cookie=0x2[0-9a-f]{13},/);
   expect(flows).toContain('table=124');
   expect(await count()).toBe(before);
   const [pings, pushed] = [await ping.stop(), await push.stop()];

@@ -25,7 +25,7 @@ const sides: Side[] = [
     midstream: tables.EgressMidstream,
     rules: tables.EgressRules,
     commit: tables.EgressCommit,
-    onward: tables.Lookup,
+    onward: tables.Router,
   },
   {
     conntrack: tables.IngressConntrack,

@@ -3,10 +3,10 @@
  * tunnel key (tun_id), whatever the encapsulation; only the tunnel ports know which one it is.
  */
 import { cookie } from '../cookie.ts';
-import type { Flow } from '../flow.ts';
+import type { Flow, Match } from '../flow.ts';
 import { load, matching, registers, subfield } from '../registers.ts';
 import { tables } from '../tables.ts';
-import { ethType, type LocalPort, type RemotePort } from './ports.ts';
+import { fromIp, type IpPrefix, type LocalPort, type RemotePort, toIp, toPrefix } from './ports.ts';
 
 /** The tunnel port to a peer: what comes in by it, and what goes out. @param resource number of the peer's hypervisor resource */
 export function tunnelPort(peer: number, ofport: number, resource: number): Flow[] {
@@ -44,33 +44,38 @@ export function admitKey(peer: number, key: number, resource: number): Flow {
   };
 }
 
-/** What arrives for a local port. Tagged frames are none of ours. */
-export function lookupFromTunnel(port: LocalPort): Flow[] {
-  return port.ips.map((ip) => ({
+function fromTunnel(resource: number, priority: number, port: LocalPort, destination: Match): Flow {
+  return {
     table: tables.TunnelLookup.id,
-    priority: 100,
-    cookie: cookie(tables.TunnelLookup.id, port.number),
-    match: matching({ eth_type: ethType.ipv4, vlan_vid: 0, eth_dst: port.mac, ipv4_dst: ip }, registers.key, port.key),
+    priority,
+    cookie: cookie(tables.TunnelLookup.id, resource),
+    match: matching({ ...destination, vlan_vid: 0, eth_dst: port.mac }, registers.key, port.key),
     actions: [
       load(registers.outPort, port.ofport),
       load(registers.zone, port.zone),
       load(registers.network, port.network),
     ],
     goto: tables.TunnelSource.id,
-  }));
+  };
 }
 
-/** What a remote port may be the source of. */
-export function admitSource(port: RemotePort): Flow[] {
+/** What arrives for a local port. Tagged frames are none of ours. */
+export function lookupFromTunnel(port: LocalPort): Flow[] {
+  return port.ips.map((ip) => fromTunnel(port.number, 100, port, toIp(ip)));
+}
+
+/** What a static route has led to a local port. @param resource number of the static route */
+export function routedFromTunnel(resource: number, prefix: IpPrefix, port: LocalPort): Flow {
+  return fromTunnel(resource, 90, port, toPrefix(prefix));
+}
+
+/** What a remote port may be the source of, in its own network or (`network`) one peered to it. */
+export function admitSource(port: RemotePort, network = port.network): Flow[] {
   return port.ips.map((ip) => ({
     table: tables.TunnelSource.id,
     priority: 100,
     cookie: cookie(tables.TunnelSource.id, port.number),
-    match: matching(
-      matching({ eth_type: ethType.ipv4, ipv4_src: ip }, registers.network, port.network),
-      registers.fromPeer,
-      port.peer,
-    ),
+    match: matching(matching(fromIp(ip), registers.network, network), registers.fromPeer, port.peer),
     actions: [],
     goto: tables.IngressConntrack.id,
   }));

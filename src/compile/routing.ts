@@ -1,0 +1,35 @@
+/**
+ * What the ports of a network depend on beyond themselves: whether anything is routed there, and which networks of the
+ * tenant it is joined with. A network of one tier has nothing to route, and costs nothing for it.
+ */
+import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
+import type { Path, View } from '../intent/model.ts';
+import type { CompileState } from './state.ts';
+
+export function isRouted(view: View, network: Path): boolean {
+  if (view.count('tier', network) > 1 || view.count('route', network) > 0) return true;
+  for (const _ of peersOf(view, network)) return true;
+  return false;
+}
+
+/** Networks joined with this one. */
+export function* peersOf(view: View, network: Path): Iterable<Path> {
+  for (const r of view.referrers(network)) {
+    if (r.kind !== 'peering') continue;
+    for (const name of r.spec.networks) {
+      const path = `${r.parent}/networks/${name}`;
+      if (path !== network && view.getAs('network', path) !== undefined) yield path;
+    }
+  }
+}
+
+/** All of it as one text: while it stays the same, ports need no look. */
+export function shape(view: View, network: Path): string {
+  const peers = [...peersOf(view, network)].map((p) => view.getAs('network', p)?.id).sort();
+  return peers.length > 0 ? `routed ${peers.join(' ')}` : isRouted(view, network) ? 'routed' : '';
+}
+
+/** Switches of a network that are programmed. */
+export function switchesOf({ placement, hypervisors }: CompileState, network: Path): HypervisorNumber[] {
+  return placement.hostsOfNetwork(network).filter((h) => hypervisors.has(h));
+}

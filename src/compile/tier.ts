@@ -1,0 +1,28 @@
+/** The unit of a tier: its gateway, and where its network is routed, the way into the router and the route to its prefix. */
+import type { Path } from '../intent/model.ts';
+import { answerEcho } from '../pipeline/stages/gateway.ts';
+import { answerNeighbours } from '../pipeline/stages/neighbour.ts';
+import { enterRouter, routeToTier } from '../pipeline/stages/router.ts';
+import { ipPrefix } from './addresses.ts';
+import { tierFacts } from './facts.ts';
+import { isRouted, switchesOf } from './routing.ts';
+import type { CompileState, Unit } from './state.ts';
+
+export function tierUnits(state: CompileState, path: Path): Unit[] {
+  const { view } = state;
+  const tier = view.getAs('tier', path);
+  const facts = tier === undefined ? undefined : tierFacts(view, tier);
+  if (tier === undefined || facts === undefined) return [];
+  const on = switchesOf(state, tier.parent);
+  if (on.length === 0) return [];
+  const flows = [
+    ...answerNeighbours({ ...facts, mac: facts.routerMac, ips: facts.gateways, isRouter: true }),
+    ...answerEcho(facts),
+  ];
+  if (isRouted(view, tier.parent)) {
+    const { cidr, ipv6Cidr } = tier.spec;
+    const prefixes = [cidr, ...(ipv6Cidr === undefined ? [] : [ipv6Cidr])].map(ipPrefix);
+    flows.push(enterRouter(facts), ...prefixes.map((p) => routeToTier(facts, p)));
+  }
+  return [{ key: `tier/${tier.number}`, on, flows }];
+}

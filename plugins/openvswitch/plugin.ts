@@ -10,6 +10,7 @@ import type {
   HypervisorNumber,
   InstalledFlow,
   Naming,
+  PacketOut,
   Pass,
   SwitchEvents,
   SwitchHealth,
@@ -146,6 +147,10 @@ export class OpenVswitchPlugin implements SwitchPlugin {
 
   async flushZone(hypervisor: HypervisorNumber, zone: number): Promise<void> {
     await this.#request('flushZone', hypervisor, zone);
+  }
+
+  async sendPacket(hypervisor: HypervisorNumber, packet: PacketOut): Promise<void> {
+    await this.#request('sendPacket', hypervisor, packet);
   }
 
   async installed(hypervisor: HypervisorNumber): Promise<InstalledFlow[]> {

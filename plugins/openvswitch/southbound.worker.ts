@@ -51,6 +51,7 @@ const events: SwitchEvents = {
   rejected: (...params) => emit({ name: 'rejected', params }),
   accepted: (...params) => emit({ name: 'accepted', params }),
   drifted: (...params) => emit({ name: 'drifted', params }),
+  packetIn: (...params) => emit({ name: 'packetIn', params }),
 };
 
 const levels = ['debug', 'info', 'warn', 'error'] as const;
@@ -110,6 +111,10 @@ const handlers: Handlers = {
   },
   flushZone: async (hypervisor, zone) => {
     await southbound.flushZone(hypervisor, zone);
+    return undefined;
+  },
+  sendPacket: async (hypervisor, packet) => {
+    await southbound.sendPacket(hypervisor, packet);
     return undefined;
   },
   installed: (hypervisor) => southbound.installed(hypervisor),

@@ -2,7 +2,7 @@
  * What Keyway asks of a plugin that programs switches, and what such a plugin tells back. `reconcile` knows switches
  * only through this page. Every switch is named by its hypervisor number (HypervisorNumber), small, unique and stable.
  */
-import type { Flow } from '../pipeline/flow.ts';
+import type { Action, Flow, Match, PacketInReason } from '../pipeline/flow.ts';
 import type { ThreadLoad } from './thread-load.ts';
 
 export type HypervisorNumber = number;
@@ -102,6 +102,32 @@ export type Naming = {
   resource(number: number): { path: string; revision: number } | undefined;
 };
 
+/** A packet that a flow sent to the controller. */
+export type PacketIn = {
+  /** What the flow's controller action gives with it, see src/pipeline/packet-in.ts. */
+  userdata: Uint8Array;
+  /** Of that flow, and its table. */
+  cookie: bigint;
+  table: number;
+  reason: PacketInReason | undefined;
+  /** The frame as it was there, or its beginning. */
+  bytes: Uint8Array;
+  /** Of the whole frame, bytes. */
+  length: number;
+  /** in_port, metadata, registers and connection state as they were there; what was zero is left out. */
+  fields: Match;
+};
+
+/** A packet for a switch to act upon. */
+export type PacketOut = {
+  /** OpenFlow port it is taken to have come in by; reservedPort.controller where none is meant. */
+  inPort: number;
+  /** `resubmit` sends it through the pipeline from that table on. */
+  actions: readonly Action[];
+  /** From the Ethernet header on. */
+  bytes: Uint8Array;
+};
+
 export interface SwitchEvents {
   /** An OVSDB session is up or its facts changed; called for unapproved hypervisors too. */
   chassis(facts: ChassisFacts): void;
@@ -123,6 +149,8 @@ export interface SwitchEvents {
   accepted(hypervisor: HypervisorNumber, cookie: bigint): void;
   /** Drift found (and mended, unless told to report only). */
   drifted(hypervisor: HypervisorNumber, counts: { missing: number; extra: number; different: number }): void;
+  /** Limited in rate for each switch; what is beyond that is not told. ICMP errors are the plugin's own affair. */
+  packetIn(hypervisor: HypervisorNumber, packet: PacketIn): void;
 }
 
 export interface SwitchPlugin {
@@ -156,6 +184,8 @@ export interface SwitchPlugin {
   drift(hypervisor: HypervisorNumber): Promise<Drift>;
   /** The units of `desired`, with every pass applied before the call and none after it. */
   held?(hypervisor: HypervisorNumber): Promise<HeldUnits>;
+  /** Resolves when the switch has acted. @throws Problem hypervisor.not-connected; Error when the switch refuses it */
+  sendPacket?(hypervisor: HypervisorNumber, packet: PacketOut): Promise<void>;
   /** @throws Problem hypervisor.not-connected; Error when the database answers otherwise than it should */
   health?(hypervisor: HypervisorNumber): Promise<SwitchHealth>;
   /** Of the thread the plugin has of its own. */

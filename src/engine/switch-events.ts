@@ -1,6 +1,6 @@
 /** What switches tell, taken to where it belongs: the engine's queue, progress, status, the log. */
 import type { Logger } from 'pino';
-import type { SwitchEvents } from '../drivers/switch-plugin.ts';
+import type { PacketIn, SwitchEvents } from '../drivers/switch-plugin.ts';
 import type { View } from '../intent/model.ts';
 import { cookieResource } from '../pipeline/cookie.ts';
 import type { Progress } from '../reconcile/progress.ts';
@@ -10,6 +10,9 @@ import { hypervisorFields, objectFields } from './naming.ts';
 import { purposeOf } from './purpose.ts';
 import type { StatusBoard } from './status.ts';
 
+/** Who takes packets that flows send to the controller, by the first byte of the userdata (src/pipeline/packet-in.ts). */
+export type PacketTakers = ReadonlyMap<number, (hypervisor: number, packet: PacketIn) => void>;
+
 export function switchEvents(
   view: View,
   engine: Engine,
@@ -17,6 +20,7 @@ export function switchEvents(
   status: StatusBoard,
   counters: Counters,
   log: Logger,
+  packetTakers: PacketTakers = new Map(),
 ): SwitchEvents {
   const { fleet } = engine;
   const name = (h: number) => fleet.name(h);
@@ -81,6 +85,12 @@ export function switchEvents(
       const found = counts.missing + counts.extra + counts.different;
       counters.drift.set(name(hypervisor), (counters.drift.get(name(hypervisor)) ?? 0) + found);
       log.warn({ ...about(hypervisor), ...counts }, 'drift: a switch differs from what is meant though nobody asked');
+    },
+    packetIn(hypervisor, packet) {
+      const { cookie, table, userdata } = packet;
+      const take = packetTakers.get(userdata[0] ?? -1);
+      if (take !== undefined) take(hypervisor, packet);
+      else log.debug({ ...about(hypervisor), cookie: String(cookie), table }, 'a packet came that nobody takes');
     },
   };
 }

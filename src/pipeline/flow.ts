@@ -126,7 +126,7 @@ export type Action =
       userdata: Uint8Array;
       /** Limits the rate. A switch that has no such meter when the flow is added does not limit it. */
       meter?: number;
-      /** Bytes of the packet that are sent; all of it where left out. */
+      /** Bytes of the packet that are sent; all of it where left out, and as userdata goes with it (seen on 3.1) also where given. */
       maxLength?: number;
       /** `action` where left out. */
       reason?: PacketInReason;

@@ -60,6 +60,7 @@ export class PluginUnderTest implements AsyncDisposable {
       rejected: record('rejected'),
       accepted: record('accepted'),
       drifted: record('drifted'),
+      packetIn: record('packetIn'),
     });
     this.managers = started.managers;
     return this;

@@ -56,6 +56,7 @@ export class SouthboundUnderTest implements AsyncDisposable {
         rejected: record('rejected'),
         accepted: record('accepted'),
         drifted: record('drifted'),
+        packetIn: record('packetIn'),
         refused: record('refused'),
       },
       log: { debug: ignore, info: ignore, warn, error: warn },

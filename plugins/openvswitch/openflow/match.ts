@@ -187,6 +187,25 @@ export function decodeMatch(source: Uint8Array, at: number): { match: Match; len
   return { match, length };
 }
 
+/** The fields of a list without a match's header, those that src/pipeline/flow.ts does not have left out. Throws ProtocolError. */
+export function decodeKnownFields(source: Uint8Array): Match {
+  const bytes = asBuffer(source);
+  const match: Match = {};
+  for (let at = 0; at < bytes.length; ) {
+    need(bytes, at, 4, 'field');
+    const header = bytes.readUInt32BE(at);
+    const payload = header & 0xff;
+    need(bytes, at + 4, payload, 'field');
+    try {
+      takeField(match, bytes, at + 4, header, payload);
+    } catch (error) {
+      if (!(error instanceof VocabularyError)) throw error;
+    }
+    at += 4 + payload;
+  }
+  return match;
+}
+
 /** Checks an ofp_match's header; `end` is where its fields end, `length` its padded length. */
 export function matchExtent(bytes: Buffer, at: number): { end: number; length: number } {
   need(bytes, at, 4, 'match');

@@ -220,11 +220,18 @@ export function groupDelete(xid: number, group: number = allGroups): Buffer {
   });
 }
 
-/** NXT_CT_FLUSH_ZONE (include/openflow/nicira-ext.h): forget every connection of a conntrack zone. */
-export function ctFlushZone(xid: number, zone: number): Buffer {
+/** A message of Nicira's, by its NXT_* number. */
+export function experimenter(xid: number, type: number, body?: (writer: ByteWriter) => void): Buffer {
   return message(messageType.experimenter, xid, (writer) => {
     writer.u32(niciraVendor);
-    writer.u32(29);
+    writer.u32(type);
+    body?.(writer);
+  });
+}
+
+/** NXT_CT_FLUSH_ZONE (include/openflow/nicira-ext.h): forget every connection of a conntrack zone. */
+export function ctFlushZone(xid: number, zone: number): Buffer {
+  return experimenter(xid, 29, (writer) => {
     writer.zeros(6);
     writer.u16(zone);
   });

@@ -14,9 +14,18 @@ import type { ConnectPacer } from './connect-pacer.ts';
 import { type Connection, ConnectionClosed } from './connection.ts';
 import { multipart } from './multipart.ts';
 import { cookieOf, Operations } from './operations.ts';
+import { PacketIns } from './packet-ins.ts';
 import { Programmer } from './programmer.ts';
 import type { FlowEvents, Log, SwitchSettings } from './settings.ts';
-import { deleteMeters, readGroups, readMeters, requestForward, setMeters, watchForChanges } from './setup.ts';
+import {
+  askForUserdata,
+  deleteMeters,
+  readGroups,
+  readMeters,
+  requestForward,
+  setMeters,
+  watchForChanges,
+} from './setup.ts';
 import type { SwitchState } from './state.ts';
 
 type ReadFor =
@@ -49,6 +58,7 @@ export class Session {
   readonly #audits: AuditPacer;
   readonly #connects: ConnectPacer;
   readonly #programmer: Programmer;
+  readonly #packetIns: PacketIns;
   readonly #events: FlowEvents;
   readonly #log: Log;
   readonly #updates = new ByteWriter();
@@ -70,6 +80,7 @@ export class Session {
     this.#audits = audits;
     this.#connects = connects;
     this.#programmer = new Programmer({ state, connection, settings, events, log });
+    this.#packetIns = new PacketIns({ state, connection, settings, events });
     this.#state = state;
     this.connection = connection;
     this.#settings = settings;
@@ -93,6 +104,7 @@ export class Session {
   /** Lasts as long as the connection, whose end it causes where something goes wrong. */
   async run(): Promise<void> {
     try {
+      await askForUserdata(this.connection, this.#settings, this.#log);
       this.#watching = await watchForChanges(this.connection, this.#settings, this.#log);
       while (!this.#state.ready) await this.#sleep(Number.POSITIVE_INFINITY);
       const endTurn = await this.#connects.turn();
@@ -258,6 +270,8 @@ export class Session {
         // Our own changes come abbreviated. A pause hides changes until it is over.
         if (event !== 'abbreviated' && event !== 'paused') this.#suspectDrift();
       }
+    } else if (message.type === messageType.experimenter) {
+      this.#packetIns.take(message.body);
     } else if (message.type === messageType.error) {
       const { name, refusedXid } = parseError(message.body);
       this.#log.warn({ error: name, xid: refusedXid }, 'an error nobody waited for');

@@ -27,6 +27,8 @@ export type SwitchSettings = {
   pollInterval: number;
   /** Virtual meters: packets to the controller, and packets the datapath hands to ovs-vswitchd. */
   meters: { controller: MeterLimit; slowpath: MeterLimit };
+  /** Packets of a switch that are told to the main thread, and those of a port that are answered. */
+  packetIns: { told: MeterLimit; answered: MeterLimit };
 };
 
 export const defaultSettings: SwitchSettings = {
@@ -40,9 +42,10 @@ export const defaultSettings: SwitchSettings = {
   auditInterval: 300_000,
   pollInterval: 1_000,
   meters: { controller: { rate: 1_000, burst: 1_000 }, slowpath: { rate: 1_000, burst: 1_000 } },
+  packetIns: { told: { rate: 500, burst: 500 }, answered: { rate: 50, burst: 50 } },
 };
 
 export type FlowEvents = Pick<
   SwitchEvents,
-  'connected' | 'disconnected' | 'acknowledged' | 'rejected' | 'accepted' | 'drifted'
+  'connected' | 'disconnected' | 'acknowledged' | 'rejected' | 'accepted' | 'drifted' | 'packetIn'
 >;

@@ -9,6 +9,7 @@ import {
   monitorFlag,
   virtualMeter,
 } from '../openflow/messages.ts';
+import { setPacketInFormat } from '../openflow/packet-in.ts';
 import { type MeterDesc, parseGroupDesc, parseMeterConfig } from '../openflow/replies.ts';
 import type { Connection } from './connection.ts';
 import { confirmed, multipart, RequestRefused } from './multipart.ts';
@@ -27,18 +28,21 @@ const asyncProperties = {
   requestForward: [10, 11],
 } as const;
 
-/** OFPT_SET_ASYNC: of all a switch may tell unasked, only changes of groups and meters (OFPRFR_GROUP_MOD, _METER_MOD). */
-function onlyForwardedRequests(xid: number): Buffer {
+/** Bits of ofp_packet_in_reason and ofp_requestforward_reason: controller actions; changes of groups and of meters. */
+const wantedReasons: Partial<Record<keyof typeof asyncProperties, number>> = { packetIn: 0b10, requestForward: 0b11 };
+
+/** OFPT_SET_ASYNC: all that a switch is to tell unasked. A miss and an expired TTL are none of it. */
+function wantedMessages(xid: number): Buffer {
   const writer = new ByteWriter(128);
   writer.u8(openflowVersion);
   writer.u8(messageType.setAsync);
   writer.u16(0);
   writer.u32(xid);
-  for (const properties of Object.values(asyncProperties)) {
+  for (const [name, properties] of Object.entries(asyncProperties)) {
     for (const property of properties) {
       writer.u16(property);
       writer.u16(8);
-      writer.u32(properties === asyncProperties.requestForward ? 0b11 : 0);
+      writer.u32(wantedReasons[name as keyof typeof asyncProperties] ?? 0);
     }
   }
   writer.setU16(2, writer.length);
@@ -54,7 +58,7 @@ const monitorId = 1;
  */
 export async function watchForChanges(connection: Connection, settings: SwitchSettings, log: Log): Promise<boolean> {
   try {
-    await confirmed(connection, 'asynchronous messages', settings.replyTimeout, [onlyForwardedRequests]);
+    await confirmed(connection, 'asynchronous messages', settings.replyTimeout, [wantedMessages]);
     const flags = monitorFlag.add | monitorFlag.removed | monitorFlag.modify;
     const request = (xid: number): Buffer => flowMonitorRequest(xid, { monitor: monitorId, flags });
     await confirmed(connection, 'flow monitor', settings.replyTimeout, [request]);
@@ -64,6 +68,11 @@ export async function watchForChanges(connection: Connection, settings: SwitchSe
     log.warn({ error: error.message }, 'the switch cannot tell of changes: it is read at intervals');
     return false;
   }
+}
+
+/** Packets that flows send here come with their userdata. @throws ConnectionClosed, ReplyOverdue */
+export async function askForUserdata(connection: Connection, settings: SwitchSettings, log: Log): Promise<void> {
+  await unlessRefused(connection, 'packet-in format', settings, [setPacketInFormat], log);
 }
 
 /** Ids of all groups of the switch: none is ours. @throws ConnectionClosed, RequestRefused, ReplyOverdue */

@@ -4,11 +4,17 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { hashBytes } from '../../../src/drivers/hash.ts';
-import type { Admission, HypervisorNumber, SwitchHealth, TunnelSpec } from '../../../src/drivers/switch-plugin.ts';
+import type {
+  Admission,
+  HypervisorNumber,
+  PacketOut,
+  SwitchHealth,
+  TunnelSpec,
+} from '../../../src/drivers/switch-plugin.ts';
 import { Problem } from '../../../src/problems.ts';
 import type { Chassis } from '../chassis/options.ts';
 import { ByteWriter } from '../openflow/bytes.ts';
-import { ctFlushZone, flowDescRequest } from '../openflow/messages.ts';
+import { ctFlushZone, flowDescRequest, packetOut } from '../openflow/messages.ts';
 import { parseFlowDescPart } from '../openflow/replies.ts';
 import { AuditPacer } from './audit.ts';
 import type { DriftRecords } from './comparison.ts';
@@ -191,6 +197,15 @@ export class Southbound {
     await this.#withConnection(hypervisor, ({ connection }) =>
       confirmed(connection, `flush of conntrack zone ${zone}`, this.#options.settings.replyTimeout, [
         (xid) => ctFlushZone(xid, zone),
+      ]),
+    );
+  }
+
+  /** @throws Problem hypervisor.not-connected, RequestRefused */
+  async sendPacket(hypervisor: HypervisorNumber, { inPort, actions, bytes }: PacketOut): Promise<void> {
+    await this.#withConnection(hypervisor, ({ connection }) =>
+      confirmed(connection, 'a packet', this.#options.settings.replyTimeout, [
+        (xid) => packetOut(xid, inPort, actions, bytes),
       ]),
     );
   }

@@ -17,12 +17,24 @@ export type SwitchCounters = {
   reads: number;
   /** Flows, groups and meters that differed though nobody asked. */
   drift: number;
+  /** Packets that flows sent here, and those of them that were neither answered nor told. */
+  packetIns: number;
+  packetInsDropped: number;
 };
 
 export class SwitchState {
   readonly hypervisor: HypervisorNumber;
   readonly desired: DesiredFlows;
-  readonly counters: SwitchCounters = { bundles: 0, flowMods: 0, fallbacks: 0, indeterminate: 0, reads: 0, drift: 0 };
+  readonly counters: SwitchCounters = {
+    bundles: 0,
+    flowMods: 0,
+    fallbacks: 0,
+    indeterminate: 0,
+    reads: 0,
+    drift: 0,
+    packetIns: 0,
+    packetInsDropped: 0,
+  };
   /** The compiler has been here: see SwitchPlugin.ready. */
   ready = false;
   /** Milliseconds the last reading took. */

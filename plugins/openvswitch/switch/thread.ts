@@ -2,6 +2,7 @@
 import type {
   Admission,
   HypervisorNumber,
+  PacketOut,
   SwitchEvents,
   SwitchHealth,
   TunnelSpec,
@@ -31,6 +32,7 @@ export type Requests = {
   start: { params: []; result: { managers: string[] } };
   stop: { params: []; result: undefined };
   flushZone: { params: [hypervisor: HypervisorNumber, zone: number]; result: undefined };
+  sendPacket: { params: [hypervisor: HypervisorNumber, packet: PacketOut]; result: undefined };
   installed: { params: [hypervisor: HypervisorNumber]; result: InstalledRecords };
   desired: { params: [hypervisor: HypervisorNumber]; result: Uint8Array };
   drift: { params: [hypervisor: HypervisorNumber]; result: DriftRecords };

@@ -31,10 +31,12 @@ export type Packet = {
   from: ModelPort;
   srcMac: string;
   srcIp: string;
+  /** `router`: the MAC of the router of the sender's tier. */
   dstMac: string;
   dstIp: string;
   protocol: 'tcp' | 'udp' | 'icmp';
   port: number;
+  ttl: number;
 };
 
 export type World = { ports: ModelPort[]; rules: ModelRule[] };
@@ -68,13 +70,24 @@ function speaks(rule: ModelRule, packet: Packet): boolean {
   });
 }
 
+/** A neighbour: of the same tier, and addressed by MAC and IP. */
+function bridged({ ports }: World, { from, dstMac, dstIp }: Packet): ModelPort | undefined {
+  const to = ports.find((p) => p.bound && p.tenant === from.tenant && p.mac === dstMac);
+  return to?.network === from.network && to.tier === from.tier && to.ip === dstIp ? to : undefined;
+}
+
+/** Anybody in the network, while there is time to live. */
+function routed({ ports }: World, { from, dstIp, ttl }: Packet): ModelPort | undefined {
+  if (ttl <= 1) return undefined;
+  return ports.find((p) => p.bound && p.tenant === from.tenant && p.network === from.network && p.ip === dstIp);
+}
+
 /** The port that receives the first packet of a connection, or undefined when nobody does. */
 export function receiver(world: World, packet: Packet): ModelPort | undefined {
   const { from } = packet;
   if (!from.bound || packet.srcMac !== from.mac || packet.srcIp !== from.ip) return undefined;
-  const to = world.ports.find((p) => p.bound && p.tenant === from.tenant && p.mac === packet.dstMac);
-  if (to === undefined || to === from || to.network !== from.network || to.tier !== from.tier || to.ip !== packet.dstIp)
-    return undefined;
+  const to = packet.dstMac === 'router' ? routed(world, packet) : bridged(world, packet);
+  if (to === undefined || to === from) return undefined;
   const speaking = world.rules.filter(
     (r) =>
       r.tenant === from.tenant &&

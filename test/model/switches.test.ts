@@ -1,6 +1,7 @@
 /** Random tenants, ports and rules on real Open vSwitch, judged packet by packet against the reference model. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { formatMac, generatedMac } from '../../src/intent/addresses.ts';
 import { undeclaredUses } from '../../src/pipeline/check.ts';
 import { differences, joinSwitch, settled, startTestCore, type TestCore } from '../support/core.ts';
 import { type DummySwitch, openVswitchOrSkip } from '../support/open-vswitch.ts';
@@ -16,9 +17,7 @@ const hostOf = (p: ModelPort): number => (Number(p.name.at(-1)) + (p.network ===
 
 function packetOf(w: World, pick: (n: number) => number): Packet {
   const from = w.ports[pick(w.ports.length)]!;
-  const near = w.ports.filter(
-    (p) => p !== from && p.tenant === from.tenant && p.network === from.network && p.tier === from.tier,
-  );
+  const near = w.ports.filter((p) => p !== from && p.tenant === from.tenant && p.network === from.network);
   const to = near.length === 0 || pick(4) === 0 ? w.ports[pick(w.ports.length)]! : near[pick(near.length)]!;
   const other = w.ports[pick(w.ports.length)]!;
   const spoil = pick(12);
@@ -26,12 +25,16 @@ function packetOf(w: World, pick: (n: number) => number): Packet {
     from,
     srcMac: spoil === 0 ? other.mac : from.mac,
     srcIp: spoil === 1 ? other.ip : from.ip,
-    dstMac: to.mac,
+    dstMac: to.tier !== from.tier || pick(8) === 0 ? 'router' : to.mac,
     dstIp: spoil === 2 ? other.ip : to.ip,
     protocol: (['tcp', 'tcp', 'udp', 'icmp'] as const)[pick(4)]!,
     port: [22, 80, 443, 8050, 9999][pick(5)]!,
+    ttl: [64, 64, 64, 2, 1, 0][pick(6)]!,
   };
 }
+
+const routerMac = (core: TestCore, p: ModelPort, tier = p.tier): string =>
+  formatMac(generatedMac(core.intent.get(`tenants/${p.tenant}/networks/${p.network}/tiers/${tier}`)?.number ?? 0));
 
 async function realise(core: TestCore, w: World, switches: DummySwitch[]): Promise<Map<string, number>> {
   await core.intent.transact(
@@ -82,6 +85,7 @@ test('every packet meets the fate the orders give it, on both ends', { timeout: 
   let allowed = 0;
   let denied = 0;
   let tunnelled = 0;
+  let routed = 0;
   await fc.assert(
     fc.asyncProperty(world, fc.infiniteStream(fc.nat()), async (w, noise) => {
       const ofports = await realise(core, w, switches);
@@ -100,13 +104,24 @@ test('every packet meets the fate the orders give it, on both ends', { timeout: 
         const packet = packetOf(w, take);
         if (!packet.from.bound) continue;
         const expected = receiver(w, packet);
-        const seen = await tracer.send(hostOf(packet.from), ofports.get(ifaceId(packet.from))!, packet);
+        const { from } = packet;
+        const seen = await tracer.send(hostOf(from), ofports.get(ifaceId(from))!, packet, routerMac(core, from));
+        const isRouted = packet.dstMac === 'router';
         const wanted =
-          expected === undefined ? undefined : { host: hostOf(expected), ofport: ofports.get(ifaceId(expected)) };
+          expected === undefined
+            ? undefined
+            : {
+                host: hostOf(expected),
+                ofport: ofports.get(ifaceId(expected)),
+                macs: `${isRouted ? routerMac(core, expected) : from.mac} > ${expected.mac}`,
+                ttl: packet.ttl - (isRouted ? 1 : 0),
+              };
         expect(seen.delivered, `${JSON.stringify(packet)}\n${seen.text}`).toEqual(wanted);
         if (expected === undefined) denied++;
         else allowed++;
-        if (expected !== undefined && hostOf(expected) !== hostOf(packet.from)) tunnelled++;
+        if (expected === undefined) continue;
+        if (hostOf(expected) !== hostOf(from)) tunnelled++;
+        if (isRouted) routed++;
       }
       await clear(core, switches);
       expect(differences(core)).toEqual([]);
@@ -117,4 +132,5 @@ test('every packet meets the fate the orders give it, on both ends', { timeout: 
   expect(allowed).toBeGreaterThan(runs / 2);
   expect(denied).toBeGreaterThan(runs);
   expect(tunnelled).toBeGreaterThan(0);
+  expect(routed).toBeGreaterThan(0);
 });

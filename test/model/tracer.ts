@@ -3,7 +3,11 @@ import type { TestCore } from '../support/core.ts';
 import type { DummySwitch } from '../support/open-vswitch.ts';
 import type { Packet } from './reference.ts';
 
-export type Fate = { delivered: { host: number; ofport: number } | undefined; text: string };
+export type Fate = {
+  /** Where it went, and with which MACs and time to live. */
+  delivered: { host: number; ofport: number; macs: string; ttl: number } | undefined;
+  text: string;
+};
 
 const encap = ['192.0.2.1', '192.0.2.2'];
 
@@ -16,31 +20,38 @@ export class Tracer {
     this.#switches = switches;
   }
 
-  async send(host: number, ofport: number, p: Packet): Promise<Fate> {
+  /** @param routerMac of the router of the sender's tier */
+  async send(host: number, ofport: number, p: Packet, routerMac: string): Promise<Fate> {
     const l4 = {
       tcp: `tcp,tcp_src=40000,tcp_dst=${p.port}`,
       udp: `udp,udp_src=40000,udp_dst=${p.port}`,
       icmp: 'icmp,icmp_type=8,icmp_code=0',
     }[p.protocol];
-    const frame = `dl_src=${p.srcMac},dl_dst=${p.dstMac},${l4},nw_src=${p.srcIp},nw_dst=${p.dstIp},nw_ttl=64`;
-    const first = await this.#trace(host, `in_port=${ofport},${frame}`);
+    const ip = `${l4},nw_src=${p.srcIp},nw_dst=${p.dstIp}`;
+    const dstMac = p.dstMac === 'router' ? routerMac : p.dstMac;
+    const first = await this.#trace(
+      host,
+      `in_port=${ofport},dl_src=${p.srcMac},dl_dst=${dstMac},${ip},nw_ttl=${p.ttl}`,
+    );
     const out = this.#output(first);
     if (out === undefined) return { delivered: undefined, text: first };
+    const frame = this.#finalFrame(first);
     const tunnels = this.#tunnelsOf(host);
     const peer = tunnels.get(out);
-    if (peer === undefined) return { delivered: { host, ofport: out }, text: first };
+    if (peer === undefined) return { delivered: { host, ofport: out, ...frame }, text: first };
     const key = /tun_id=(0x[0-9a-f]+)/.exec(this.#finalFlow(first))?.[1];
     const back = [...this.#tunnelsOf(peer)].find(([, to]) => to === host)?.[0];
     if (key === undefined || back === undefined) throw new Error(`no key or way back:\n${first}`);
+    const [srcMac, receiverMac] = frame.macs.split(' > ');
     const second = await this.#trace(
       peer,
-      `in_port=${back},tun_id=${key},tun_src=${encap[host]},tun_dst=${encap[peer]},${frame}`,
+      `in_port=${back},tun_id=${key},tun_src=${encap[host]},tun_dst=${encap[peer]},dl_src=${srcMac},dl_dst=${receiverMac},${ip},nw_ttl=${frame.ttl}`,
     );
     const text = `${first}\n=== on the peer ===\n${second}`;
     const end = this.#output(second);
     if (end === undefined) return { delivered: undefined, text };
     if (this.#tunnelsOf(peer).has(end)) throw new Error(`out of a tunnel and into one again:\n${text}`);
-    return { delivered: { host: peer, ofport: end }, text };
+    return { delivered: { host: peer, ofport: end, ...this.#finalFrame(second) }, text };
   }
 
   #trace(host: number, flow: string): Promise<string> {
@@ -65,6 +76,13 @@ export class Tracer {
 
   #finalFlow(text: string): string {
     return [...text.matchAll(/Final flow: (.*)/g)].at(-1)?.[1] ?? '';
+  }
+
+  /** The frame as it leaves. */
+  #finalFrame(text: string): { macs: string; ttl: number } {
+    const flow = this.#finalFlow(text);
+    const field = (name: string): string => new RegExp(`\\b${name}=([^,]+)`).exec(flow)?.[1] ?? '';
+    return { macs: `${field('dl_src')} > ${field('dl_dst')}`, ttl: Number(field('nw_ttl')) };
   }
 
   /** OpenFlow port -> index of the peer. */

@@ -268,17 +268,26 @@ describe('a stream ends', () => {
 
   test('when its token expires, and with its tenant', async () => {
     await stop();
-    await start({ events: { ping: 50 } });
-    await put('tenants/initech');
-    const expiring = (await h.ask('admin', 'POST', 'tokens', { role: 'operator', ttl: 1 })).body.secret;
-    const theirs = (await h.ask('admin', 'POST', 'tokens', { role: 'tenant', tenant: 'initech' })).body.secret;
-    const url = `${listening.urls[0]!.replace('http', 'ws')}/v1/events`;
-    const [first, second] = [new Follower(url, expiring), new Follower(url, theirs)];
-    followers.push(first, second);
-    await Promise.all([first.synced(), second.synced()]);
-    await h.ask('admin', 'DELETE', 'tenants/initech');
-    expect((await second.closed).code).toBe(4401);
-    expect((await first.closed).code).toBe(4401);
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] });
+    try {
+      await start();
+      await put('tenants/initech');
+      const theirs = (await h.ask('admin', 'POST', 'tokens', { role: 'tenant', tenant: 'initech' })).body.secret;
+      const expiring = (await h.ask('admin', 'POST', 'tokens', { role: 'operator', ttl: 3600 })).body;
+      const url = `${listening.urls[0]!.replace('http', 'ws')}/v1/events`;
+      const [first, second] = [new Follower(url, expiring.secret), new Follower(url, theirs)];
+      followers.push(first, second);
+      await Promise.all([first.synced(), second.synced()]);
+      await h.ask('admin', 'DELETE', 'tenants/initech');
+      expect((await second.closed).code).toBe(4401);
+      await until('its socket to be gone', () => h.app.websocketServer.clients.size === 1, patient);
+      // An hour later, with the next ping.
+      vi.setSystemTime(Date.now() + 3_600_000);
+      vi.advanceTimersByTime(usualEventLimits.ping);
+      expect((await first.closed).code).toBe(4401);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('when the consumer takes nothing for too long; what it is owed stays bounded', async () => {

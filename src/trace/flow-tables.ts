@@ -5,7 +5,13 @@ import type { Packet } from './packet.ts';
 
 type Test = { field: FieldName; value: bigint; mask: bigint };
 type Clause = { id: number; clause: number; clauses: number };
-type Entry = { flow: InstalledFlow; tests: Test[]; clauses: Clause[] | undefined };
+type Entry = {
+  flow: InstalledFlow;
+  tests: Test[];
+  clauses: Clause[] | undefined;
+  /** A clause of higher priority has the same match: Open vSwitch does not see this flow once a conjunction is met. */
+  behindClause: boolean;
+};
 
 export class FlowTables {
   readonly #tables = new Map<number, Entry[]>();
@@ -46,13 +52,14 @@ export class FlowTables {
   #withConjunction(entries: readonly Entry[], packet: Packet, id: number): InstalledFlow | undefined {
     const conjoined = packet.copy();
     conjoined.set('conj_id', id);
-    return entries.find((entry) => entry.clauses === undefined && matches(entry, conjoined))?.flow;
+    return entries.find((e) => e.clauses === undefined && !e.behindClause && matches(e, conjoined))?.flow;
   }
 
   #sorted(table: number): readonly Entry[] {
     const known = this.#tables.get(table);
     if (known !== undefined) return known;
     const entries = (this.#unsorted.get(table) ?? []).map(entryOf).sort((a, b) => b.flow.priority - a.flow.priority);
+    if (entries.some((e) => e.clauses !== undefined)) hideBehindClauses(entries);
     this.#unsorted.delete(table);
     this.#tables.set(table, entries);
     return entries;
@@ -61,7 +68,20 @@ export class FlowTables {
 
 function entryOf(flow: InstalledFlow): Entry {
   const clauses = flow.actions.flatMap((a) => (a.type === 'conjunction' ? [a] : []));
-  return { flow, tests: testsOf(flow), clauses: clauses.length === 0 ? undefined : clauses };
+  return { flow, tests: testsOf(flow), clauses: clauses.length === 0 ? undefined : clauses, behindClause: false };
+}
+
+/** @param entries highest priority first */
+function hideBehindClauses(entries: readonly Entry[]): void {
+  const matched = new Set<string>();
+  for (const entry of entries) {
+    const match = entry.tests
+      .map(({ field, value, mask }) => `${field}=${value & mask}/${mask}`)
+      .sort()
+      .join();
+    if (entry.clauses !== undefined) matched.add(match);
+    else entry.behindClause = matched.has(match);
+  }
 }
 
 function testsOf({ match }: InstalledFlow): Test[] {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { formatFlow } from '../../plugins/openvswitch/openflow/text.ts';
+import { formatMatch } from '../../plugins/openvswitch/openflow/text-match.ts';
 import type { InstalledFlow } from '../../src/drivers/switch-plugin.ts';
 import { type Action, ctState, type Flow, type Match, reservedPort } from '../../src/pipeline/flow.ts';
 import { Connections, reversed, tupleOf } from '../../src/trace/connections.ts';
@@ -101,26 +102,30 @@ function rules(table: number): fc.Arbitrary<Rule[]> {
     .map(({ goto, ...r }): Rule => ({ table, ...r, ...(goto === undefined ? {} : { goto }) }));
   const clause = fc
     .record({
-      priority: fc.constantFrom(3, 5),
-      match: matching,
-      id: fc.constantFrom(7, 7, 8),
+      match: fc.oneof(
+        fc.constantFrom<Match>({ eth_type: 0x0800, ip_proto: 6 }, { eth_type: 0x0800, in_port: 1 }),
+        matching,
+      ),
+      id: fc.constantFrom(4, 4, 7),
       clause: fc.constantFrom(1, 2),
     })
     .map(
       ({ id, clause: k, ...r }): Rule => ({
         table,
         ...r,
+        // One conjunction at each priority: which of two that are both met is taken is nobody's promise.
+        priority: id,
         actions: [{ type: 'conjunction', id, clause: k, clauses: 2 }],
       }),
     );
   const conjoined = fc
-    .record({ priority: fc.integer({ min: 1, max: 6 }), id: fc.constantFrom(7, 8), actions: actions(table) })
+    .record({ priority: fc.integer({ min: 1, max: 6 }), id: fc.constantFrom(4, 4, 7), actions: actions(table) })
     .map(({ id, ...r }): Rule => ({ table, match: { eth_type: 0x0800, conj_id: id }, ...r }));
   return fc
     .tuple(
       fc.array(rule, { minLength: 1, maxLength: 5 }),
-      fc.array(clause, { maxLength: 3 }),
-      fc.array(conjoined, { maxLength: 2 }),
+      fc.array(clause, { maxLength: 4 }),
+      fc.array(conjoined, { minLength: 1, maxLength: 2 }),
     )
     .map((lists) => lists.flat());
 }
@@ -139,18 +144,21 @@ const packets = [
   new Packet({ in_port: 2, eth_type: 0x0800, ipv4_src: 0x0a000001, ipv4_dst: 0x0b000000 + i, ip_ttl: 2, ...l4 }, 100),
 ]);
 
-/** Two flows of one table, priority and overlapping match: which of them a packet hits is nobody's promise. */
-const levels = (flows: Flow[]): Flow[] => {
+/**
+ * Flows of one table and priority are left to one, clauses of conjunctions apart: which of two that overlap a packet
+ * hits is nobody's promise.
+ */
+function levels(flows: Flow[]): Flow[] {
   const taken = new Set<string>();
-  return flows.filter((f) => {
-    const conjunctive = f.actions.some((a) => a.type === 'conjunction');
-    const place = `${f.table}/${conjunctive ? JSON.stringify(f.match) : f.priority}`;
-    const level = `${f.table}/${f.priority}`;
-    if (taken.has(place) || (conjunctive && taken.has(level))) return false;
-    taken.add(place);
+  return flows.filter(({ table, priority, match, actions: list }) => {
+    const clause = list.some((a) => a.type === 'conjunction');
+    const same = `${table}/${priority}/${formatMatch(match)}`;
+    const place = clause ? same : `${table}/${priority}`;
+    if (taken.has(place) || taken.has(same)) return false;
+    taken.add(place).add(same);
     return true;
   });
-};
+}
 
 async function load(s: DummySwitch, flows: Flow[]): Promise<void> {
   const file = join(s.directory, 'flows.txt');

@@ -185,7 +185,8 @@ test('changes of rules, groups and ports one by one never part from full recompu
       }
       await quiet(rig);
       expect(rig.core.engine.compiler.recompute().different).toEqual([]);
-      const left = rig.fake.texts().filter((l) => !/table=(2[0-8]|6[0-9]|70|253)\b/.test(l));
+      // What is left serves the pipeline itself.
+      const left = rig.fake.texts().filter((l) => !/cookie=0x[0-9a-f]*0{10},/.test(l));
       expect(left).toEqual([]);
     }),
     { numRuns: 15 },

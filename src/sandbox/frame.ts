@@ -14,6 +14,8 @@ export type PingFrame = {
   ipDst: string;
   /** IEEE 802.1Q VLAN id; untagged when left out. */
   vlan?: number;
+  /** 64 when left out. */
+  ttl?: number;
   /** Told apart by it in a capture; 16 bits. */
   identifier?: number;
 };
@@ -39,7 +41,7 @@ export function pingFrame(frame: PingFrame): string {
   const ip = Buffer.alloc(20);
   ip.writeUInt8(0x45, 0);
   ip.writeUInt16BE(ip.length + icmp.length, 2);
-  ip.writeUInt8(64, 8);
+  ip.writeUInt8(frame.ttl ?? 64, 8);
   ip.writeUInt8(1, 9);
   ipBytes(frame.ipSrc).copy(ip, 12);
   ipBytes(frame.ipDst).copy(ip, 16);

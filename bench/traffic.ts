@@ -1,0 +1,150 @@
+/**
+ * Real packets, between VMs that are namespaces, over userspace datapaths and tunnels: Keyway, Debian's OVN, and the very
+ * switches and tunnel of Keyway's with nothing but an `output` flow at each end, all on this machine in one go.
+ *
+ * node bench/traffic.ts [rounds=7] [connections=1000] [--no-ovn] [--megaflows] [--speed] [--forms]
+ *
+ * --no-ovn: without the peer. --megaflows, --speed: only these. --forms: what the megaflows match.
+ */
+import { namespacesForbidden } from '../src/sandbox/enclosure.ts';
+import { openLab } from '../src/sandbox/lab.ts';
+import { findOpenVswitch } from '../src/sandbox/open-vswitch/find.ts';
+import { machine, options, quantile, table } from './support/figures.ts';
+import { allowedPort, type CloudShape, ruleSource } from './support/shape.ts';
+import { type Arena, connectTiers, trafficShape } from './traffic/arena.ts';
+import { findIperf3 } from './traffic/iperf3.ts';
+import { openKeywayArena } from './traffic/keyway.ts';
+import { firstPacket, type Link, roundTrip, throughput, warmUp } from './traffic/link.ts';
+import type { Megaflows } from './traffic/megaflows.ts';
+import { openOvnArena } from './traffic/ovn.ts';
+
+const { numbers, given } = options(['--no-ovn', '--megaflows', '--speed', '--forms'], 7, 1000);
+const [rounds = 7, connections = 1000] = numbers;
+const both = given.has('--megaflows') === given.has('--speed');
+const seconds = 3;
+
+const line = (text: string): void => console.log(`${new Date().toISOString().slice(11, 19)} ${text}`);
+
+const openVswitch = await findOpenVswitch({ line });
+if ('unavailable' in openVswitch) throw new Error(`no Open vSwitch: ${openVswitch.unavailable}`);
+const iperf3 = await findIperf3(line);
+if ('unavailable' in iperf3) throw new Error(`no iperf3: ${iperf3.unavailable}`);
+const forbidden = await namespacesForbidden();
+if (forbidden !== undefined) throw new Error(`no namespaces: ${forbidden}`);
+
+const shape: CloudShape = trafficShape(4);
+console.log(`${machine()}, Open vSwitch ${openVswitch.version}, iperf3 ${iperf3.version}`);
+
+const ping = (from: string, to: string) => ({
+  path: `rules/ping-${from}-${to}`,
+  spec: { action: 'allow', priority: 50, from: { tier: from }, to: { tier: to }, protocol: 'icmp' },
+});
+await using lab = await openLab(openVswitch);
+const keyway = await openKeywayArena(lab, shape, [ping('web', 'web'), ping('web', 'db'), ping('db', 'web')]);
+line('Keyway: two hypervisors, everything programmed');
+await using ovn = given.has('--no-ovn') ? undefined : await openOvnArena(lab, openVswitch, shape, ['icmp4'], line);
+if (ovn !== undefined) line(`${ovn.name}: two hypervisors, everything installed`);
+
+const bridged = (arena: Arena, name = `${arena.name}, one tier`): Link => ({
+  name,
+  arena,
+  from: arena.web[0]!,
+  to: arena.neighbour,
+  tcpPort: allowedPort(shape, 'web', 'web'),
+});
+const routed = (arena: Arena): Link => ({
+  name: `${arena.name}, two tiers`,
+  arena,
+  from: arena.web[0]!,
+  to: arena.db[0]!,
+  tcpPort: allowedPort(shape, 'web', 'db'),
+});
+const plain = bridged(keyway, 'plain');
+const links = [keyway, ...(ovn === undefined ? [] : [ovn])].flatMap((arena) => [bridged(arena), routed(arena)]);
+for (const link of links) await warmUp(link);
+
+if (both || given.has('--megaflows')) await megaflowFigure();
+if (both || given.has('--speed')) await speedFigure();
+console.log(`load at the end: ${machine()}`);
+
+async function megaflowFigure(): Promise<void> {
+  const arenas = [keyway, ...(ovn === undefined ? [] : [ovn])];
+  const ports = Array.from({ length: shape.rules }, (_, i) => i)
+    .filter((i) => ruleSource(shape, 'db', i) === 'web')
+    .map((i) => 1000 + i);
+  const rows = [['megaflows 2 s after the last connection', 'web to db', '', '', 'db to web', '', '']];
+  rows.push(['', 'client side', 'server side', 'both', 'client side', 'server side', 'both']);
+  for (const [vms, tcpPorts] of [
+    [1, ports.slice(0, 1)],
+    [4, ports],
+  ] as const) {
+    for (const arena of arenas) {
+      const row = [`${connections} connections, ${vms} x ${vms} VMs, ${tcpPorts.length} ports: ${arena.name}`];
+      for (const from of ['web', 'db'] as const) {
+        const { flows, seconds } = await connectTiers(arena, { from, vms, ports: tcpPorts, connections });
+        const [first, second] = flows;
+        const [client, server] = from === 'web' ? [first, second] : [second, first];
+        row.push(String(client.total), String(server.total), String(client.total + server.total));
+        line(`${row[0]}, ${from} first: opened in ${seconds.toFixed(1)} s`);
+        if (given.has('--forms')) {
+          printForms('client side', client);
+          printForms('server side', server);
+        }
+      }
+      rows.push(row);
+    }
+  }
+  console.log(`\n${table(rows)}\n`);
+}
+
+function printForms(end: string, { forms }: Megaflows): void {
+  for (const [form, count] of [...forms].sort((a, b) => b[1] - a[1]).slice(0, 15))
+    console.log(`  ${end} ${String(count).padStart(5)}  ${form}`);
+}
+
+async function speedFigure(): Promise<void> {
+  if ('unavailable' in iperf3) return;
+  const samples = new Map([plain, ...links].map((link) => [link, { bits: [], rtt: [], first: [] } as Samples]));
+  for (let round = 1; round <= rounds; round++) {
+    await keyway.plain(plain.from, plain.to);
+    await measureLink(plain, samples.get(plain)!);
+    await keyway.restore();
+    for (const link of links) await measureLink(link, samples.get(link)!);
+    const told = [...samples].map(([{ name }, { bits }]) => `${name} ${megabits(bits.at(-1)!)}`);
+    line(`round ${round}: ${told.join('; ')} Mbit/s`);
+  }
+  const median = (of: number[]): number => quantile(of, 0.5);
+  const base = samples.get(plain)!;
+  const rows = [['medians', 'Mbit/s', 'of plain', 'range', 'RTT ms', 'plain / it', 'first packet ms', 'max']];
+  for (const [{ name }, { bits, rtt, first }] of samples)
+    rows.push([
+      name,
+      megabits(median(bits)),
+      percent(median(bits) / median(base.bits)),
+      `${megabits(Math.min(...bits))}-${megabits(Math.max(...bits))}`,
+      median(rtt).toFixed(3),
+      percent(median(base.rtt) / median(rtt)),
+      median(first).toFixed(2),
+      Math.max(...first).toFixed(2),
+    ]);
+  console.log(
+    `\n${rounds} alternating rounds of ${seconds} s TCP, 200 pings and 5 first packets each\n${table(rows)}\n`,
+  );
+}
+
+type Samples = { bits: number[]; rtt: number[]; first: number[] };
+
+async function measureLink(link: Link, samples: Samples): Promise<void> {
+  await warmUp(link);
+  samples.bits.push(await throughput(link, iperf3 as Exclude<typeof iperf3, { unavailable: string }>, seconds));
+  samples.rtt.push(await roundTrip(link, 200));
+  for (let i = 0; i < 5; i++) samples.first.push(await firstPacket(link));
+}
+
+function megabits(bits: number): string {
+  return (bits / 1e6).toFixed(0);
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
+}

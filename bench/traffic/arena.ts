@@ -1,0 +1,121 @@
+/**
+ * Two hypervisors with the VMs of one network, whoever programs them: the web tier on the first, the db tier on the
+ * second, and one VM more of the web tier on the second, so that there are pairs of one tier as well as of two.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Lab, LabHypervisor } from '../../src/sandbox/lab.ts';
+import type { LabVm } from '../../src/sandbox/lab-vm.ts';
+import { type CloudShape, type Place, place, places, tierGateway } from '../support/shape.ts';
+import { type Endpoint, openEndpoint } from './endpoint.ts';
+import { type Megaflows, parseMegaflows } from './megaflows.ts';
+
+/** @param vms of each tier */
+export const trafficShape = (vms: number): CloudShape => ({
+  hypervisors: 2,
+  networks: 1,
+  ports: vms,
+  rules: 10,
+  spread: 2,
+  routed: true,
+});
+
+export type TrafficVm = { place: Place; vm: LabVm; endpoint: Endpoint };
+
+export type Arena = {
+  /** Who programs it. */
+  name: string;
+  hypervisors: readonly [LabHypervisor, LabHypervisor];
+  web: TrafficVm[];
+  db: TrafficVm[];
+  /** Of the web tier, on the hypervisor of the db tier. */
+  neighbour: TrafficVm;
+};
+
+/** Those of the shape, and last the neighbour. */
+export function trafficPlaces(shape: CloudShape): Place[] {
+  return [...places(shape, 0).ordered, { ...place(shape, 0, 100), host: 1 }];
+}
+
+export async function addHypervisors(lab: Lab, prefix: string): Promise<Arena['hypervisors']> {
+  return [await lab.addHypervisor(`${prefix}1`), await lab.addHypervisor(`${prefix}2`)];
+}
+
+/** Makes the VMs and plugs them, once there is an integration bridge. */
+export async function addVms(
+  lab: Lab,
+  name: string,
+  hypervisors: Arena['hypervisors'],
+  shape: CloudShape,
+): Promise<Arena> {
+  const vms: TrafficVm[] = [];
+  for (const p of trafficPlaces(shape)) {
+    const hypervisor = hypervisors[p.host]!.name;
+    const vm = await lab.addVm({
+      name: `${hypervisor}-${p.ifaceId}`,
+      hypervisor,
+      mac: p.mac,
+      address: `${p.ip}/24`,
+      gateway: tierGateway[p.tier],
+      ifaceId: p.ifaceId,
+    });
+    await vm.plug();
+    vms.push({ place: p, vm, endpoint: await openEndpoint(vm, lab.directory) });
+  }
+  const neighbour = vms.pop()!;
+  return {
+    name,
+    hypervisors,
+    web: vms.filter(({ place: { tier } }) => tier === 'web'),
+    db: vms.filter(({ place: { tier } }) => tier === 'db'),
+    neighbour,
+  };
+}
+
+/** Both hypervisors know nothing of what went before: no megaflows, no connections. */
+export async function forget({ hypervisors }: Arena): Promise<void> {
+  for (const { appctl } of hypervisors) {
+    await appctl('dpctl/flush-conntrack');
+    await appctl('dpctl/del-flows');
+  }
+}
+
+export async function megaflows({ hypervisors }: Arena): Promise<[Megaflows, Megaflows]> {
+  const [first, second] = await Promise.all(hypervisors.map(({ appctl }) => appctl('dpctl/dump-flows')));
+  return [parseMegaflows(first!), parseMegaflows(second!)];
+}
+
+/**
+ * So many connections from every VM of one tier to every one of the other, kept open, over the TCP ports in turn; megaflows
+ * 2 s after the last.
+ */
+export async function connectTiers(
+  arena: Arena,
+  plan: { from: 'web' | 'db'; vms: number; ports: readonly number[]; connections: number },
+): Promise<{ flows: [Megaflows, Megaflows]; seconds: number }> {
+  const clients = arena[plan.from].slice(0, plan.vms);
+  const servers = arena[plan.from === 'web' ? 'db' : 'web'].slice(0, plan.vms);
+  for (const { endpoint } of servers)
+    for (const port of plan.ports) await endpoint.call('listenTcp', { port, set: 'server' });
+  // What ended before is still saying so.
+  await sleep(1_000);
+  await forget(arena);
+  const pairs = clients.flatMap((client) =>
+    servers.flatMap(({ place: { ip } }) => plan.ports.map((port) => ({ client, ip, port }))),
+  );
+  const begin = performance.now();
+  let left = plan.connections;
+  for (const [i, { client, ip, port }] of pairs.entries()) {
+    const count = Math.ceil(left / (pairs.length - i));
+    left -= count;
+    if (count > 0) await client.endpoint.call('connectTcp', { ip, port, count, set: 'client' });
+  }
+  const seconds = (performance.now() - begin) / 1000;
+  await sleep(2_000);
+  const flows = await megaflows(arena);
+  let open = 0;
+  for (const { endpoint } of clients)
+    open += (await endpoint.call('report', {})).filter(({ closed }) => !closed).length;
+  if (open !== plan.connections) throw new Error(`${arena.name}: ${open} of ${plan.connections} connections are open`);
+  for (const { endpoint } of [...clients, ...servers]) await endpoint.call('close', {});
+  return { flows, seconds };
+}

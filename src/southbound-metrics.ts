@@ -53,6 +53,13 @@ export async function southboundMetrics(
       'counter',
       (s) => s.indeterminate,
     ),
+    each('keyway_switch_packet_ins_total', 'Packets that flows sent to the controller', 'counter', (s) => s.packetIns),
+    each(
+      'keyway_switch_packet_ins_dropped_total',
+      'Those beyond their rate, or of no use',
+      'counter',
+      (s) => s.packetInsDropped,
+    ),
     each('keyway_switch_fallbacks_total', 'Flows that had to be decoded to be compared', 'counter', (s) => s.fallbacks),
   ];
 }

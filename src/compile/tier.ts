@@ -2,7 +2,7 @@
 import type { Path } from '../intent/model.ts';
 import { answerEcho } from '../pipeline/stages/gateway.ts';
 import { answerNeighbours } from '../pipeline/stages/neighbour.ts';
-import { enterRouter, routeToTier } from '../pipeline/stages/router.ts';
+import { enterRouter, routerErrors, routeToTier } from '../pipeline/stages/router.ts';
 import { ipPrefix } from './addresses.ts';
 import { tierFacts } from './facts.ts';
 import { isRouted, switchesOf } from './routing.ts';
@@ -22,7 +22,7 @@ export function tierUnits(state: CompileState, path: Path): Unit[] {
   if (isRouted(view, tier.parent)) {
     const { cidr, ipv6Cidr } = tier.spec;
     const prefixes = [cidr, ...(ipv6Cidr === undefined ? [] : [ipv6Cidr])].map(ipPrefix);
-    flows.push(enterRouter(facts), ...prefixes.map((p) => routeToTier(facts, p)));
+    flows.push(enterRouter(facts), ...prefixes.map((p) => routeToTier(facts, p)), ...routerErrors(facts));
   }
   return [{ key: `tier/${tier.number}`, on, flows }];
 }

@@ -44,6 +44,8 @@ export function routePriority(length: number, kind: 'tier' | 'peering' | 'static
 
 /** Above every route: packets with no time to live left. */
 export const expiredPriority = 2_000;
+/** Below every route, and below every port of a tier. */
+export const unreachablePriority = 10;
 
 const declared = {
   Classifier: {
@@ -170,8 +172,11 @@ const declared = {
     purpose:
       'Where to, by the longest prefix of the destination: a tier, a peered network, or the port of a static route',
     next: ['NextHop', 'Lookup'],
+    controller: 'what the sender is to be told of by ICMP; answered without a look at intent',
     priorities: [
+      one(expiredPriority + 1, 'no time to live left: the sender is told'),
       one(expiredPriority, 'no time to live left: dropped'),
+      one(unreachablePriority, 'no route: the sender is told'),
       {
         from: routePriority(0, 'static'),
         to: routePriority(128, 'tier'),
@@ -184,7 +189,11 @@ const declared = {
     name: 'NextHop',
     purpose: "The frame becomes one of the receiver's tier: from its router's MAC to the port's",
     next: ['Lookup'],
-    priorities: [one(100, 'an address of a port')],
+    controller: 'as Route',
+    priorities: [
+      one(100, 'an address of a port'),
+      one(unreachablePriority, 'an address nobody has: the sender is told'),
+    ],
   },
   Lookup: {
     id: 40,

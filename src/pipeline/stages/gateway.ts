@@ -27,7 +27,8 @@ const ownTtl = 64;
 
 const whole = (field: FieldName) => ({ field, offset: 0, bits: fieldBits[field] });
 
-const isLinkLocal = (ip: Ip): boolean => ip.family === 6 && ip.value >> 118n === 0xfe80n >> 6n;
+/** fe80::/10, RFC 4291 section 2.5.6. */
+export const isLinkLocal = (ip: Ip): boolean => ip.family === 6 && ip.value >> 118n === 0xfe80n >> 6n;
 
 export function answerEcho(tier: TierFacts): Flow[] {
   return tier.gateways.map((ip): Flow => {

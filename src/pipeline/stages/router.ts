@@ -5,8 +5,9 @@
 import { cookie } from '../cookie.ts';
 import type { Action, Flow, Match } from '../flow.ts';
 import { load, matching, registers } from '../registers.ts';
-import { expiredPriority, routePriority, tables } from '../tables.ts';
-import type { TierFacts } from './gateway.ts';
+import { expiredPriority, routePriority, tables, unreachablePriority } from '../tables.ts';
+import { isLinkLocal, type TierFacts } from './gateway.ts';
+import { timeExceeded, unreachable } from './icmp-error.ts';
 import { type IpPrefix, ipVersions, type PortFacts, toIp, toPrefix } from './ports.ts';
 
 /** Frames to the router of the tier they are in. */
@@ -42,6 +43,19 @@ export function pastRouter(): Flow[] {
       })),
     ),
   ];
+}
+
+/** What the router of a tier tells the tier's ports of packets it does not pass on. */
+export function routerErrors(tier: TierFacts): Flow[] {
+  const match = matching({}, registers.tier, tier.tier);
+  const at = (table: number, priority: number) => ({ table, priority, cookie: cookie(table, tier.number), match });
+  return tier.gateways
+    .filter((gateway) => !isLinkLocal(gateway))
+    .flatMap((gateway) => [
+      ...timeExceeded({ ...at(tables.Route.id, expiredPriority + 1), gateway }),
+      unreachable({ ...at(tables.Route.id, unreachablePriority), gateway }, 'netUnreachable'),
+      unreachable({ ...at(tables.NextHop.id, unreachablePriority), gateway }, 'hostUnreachable'),
+    ]);
 }
 
 function route(

@@ -1,0 +1,58 @@
+/** What the router tells a VM of packets it does not pass on; the VM's own kernel and ping are the judges. */
+import { expect, test } from 'vitest';
+import type { Outcome } from '../../src/sandbox/run.ts';
+import { type LabVm, openLabOrSkip } from '../support/lab.ts';
+
+const network = 'tenants/acme/networks/shop';
+
+const orders = [
+  { path: 'tenants/acme', spec: {} },
+  { path: network, spec: { offering: 'basic', cidr: '10.0.0.0/16' } },
+  { path: `${network}/tiers/web`, spec: { cidr: '10.0.1.0/24' } },
+  { path: `${network}/tiers/db`, spec: { cidr: '10.0.2.0/24' } },
+  {
+    path: `${network}/ports/web1`,
+    spec: { tier: 'web', mac: '02:00:00:00:01:11', ips: ['10.0.1.11'], ifaceId: 'web1' },
+  },
+  {
+    path: `${network}/ports/db1`,
+    spec: { tier: 'db', mac: '02:00:00:00:02:11', ips: ['10.0.2.11'], ifaceId: 'db1' },
+  },
+  ...(['icmp'] as const).map((protocol) => ({
+    path: `${network}/rules/${protocol}`,
+    spec: { action: 'allow', priority: 100, from: { tier: 'web' }, to: { any: true }, protocol },
+  })),
+];
+
+async function output(vm: LabVm, program: string, args: string[]): Promise<Outcome> {
+  return await vm.exec(program, args, { timeout: 10_000 });
+}
+
+test('time exceeded and unreachable, from the gateway of the sender', async (context) => {
+  await using lab = await openLabOrSkip(context);
+  await lab.startController();
+  await lab.join(await lab.addHypervisor('hv1'));
+  await lab.admin('POST', '/v1/apply', { resources: orders, wait: 'programmed', timeout: '20s' });
+  const vm = async (name: string, tier: number): Promise<LabVm> => {
+    const made = await lab.addVm({
+      name,
+      hypervisor: 'hv1',
+      mac: `02:00:00:00:0${tier}:11`,
+      address: `10.0.${tier}.11/24`,
+      gateway: `10.0.${tier}.1`,
+      ifaceId: name,
+    });
+    await made.plug();
+    await lab.portReady(`${network}/ports/${name}`);
+    return made;
+  };
+  const web1 = await vm('web1', 1);
+  await vm('db1', 2);
+  expect(await web1.ping('10.0.2.11')).toBe(true);
+
+  const told = async (...args: string[]): Promise<string> =>
+    (await output(web1, 'ping', ['-n', '-c', '1', '-W', '2', ...args])).stdout;
+  expect(await told('-t', '1', '10.0.2.11')).toMatch(/From 10\.0\.1\.1 icmp_seq=1 Time to live exceeded/);
+  expect(await told('10.0.2.99')).toMatch(/From 10\.0\.1\.1 icmp_seq=1 Destination Host Unreachable/);
+  expect(await told('10.9.9.9')).toMatch(/From 10\.0\.1\.1 icmp_seq=1 Destination Net Unreachable/);
+}, 90_000);

@@ -7,10 +7,12 @@ import type { HypervisorNumber, Pass, UnitKey } from '../drivers/switch-plugin.t
 import type { Path, ResourceChange } from '../intent/model.ts';
 import type { PlacementEffect } from '../inventory/placement.ts';
 import type { Flow } from '../pipeline/flow.ts';
-import { dirtyByCommit, dirtyByPlacement } from './dirty.ts';
+import { dirtyByCommit, dirtyByFleet, dirtyByPlacement } from './dirty.ts';
 import { admitUnits, baseUnit, tunnelUnit } from './fabric.ts';
+import { peeringUnits } from './peering.ts';
+import { policyUnits } from './policies.ts';
 import { portUnits } from './port.ts';
-import { rulesUnit } from './rules.ts';
+import { judgeUnit, rulesUnit } from './rules.ts';
 import { Shapes } from './shapes.ts';
 import type { CompileState, Subject, Unit } from './state.ts';
 import { tierUnits } from './tier.ts';
@@ -70,6 +72,11 @@ export class Compiler {
   /** A network that is there from the start. */
   markNetwork(network: Path): void {
     this.#shapes.touch(network);
+  }
+
+  /** The set of switches that are programmed has changed. */
+  markFleet(): void {
+    for (const s of dirtyByFleet(this.#state.view)) this.#dirty.add(s);
   }
 
   markPlacement(effect: PlacementEffect): void {
@@ -214,11 +221,18 @@ export class Compiler {
     for (const network of placement.networks()) {
       const buckets = new Set<Subject>();
       for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
+      yield `judge:${network}`;
       for (const rule of view.children('rule', network))
         buckets.add(`rules:${network}:${rule.spec.priority}:${rule.spec.action}`);
       yield* buckets;
     }
-    for (const tenant of placement.tenants()) yield `admit:${tenant}`;
+    const policies = new Set<Subject>();
+    for (const { spec } of view.children('policy', '')) policies.add(`policies:${spec.priority}:${spec.action}`);
+    yield* policies;
+    for (const tenant of placement.tenants()) {
+      yield `admit:${tenant}`;
+      for (const peering of view.children('peering', tenant)) yield `peering:${peering.path}`;
+    }
     for (const from of hypervisors.keys()) for (const to of placement.peersOf(from)) yield `tunnel:${from}:${to}`;
   }
 
@@ -312,11 +326,19 @@ export function compileSubject(state: CompileState, subject: Subject): Unit[] {
       return portUnits(state, rest as Path);
     case 'tier':
       return tierUnits(state, rest as Path);
+    case 'peering':
+      return peeringUnits(state, rest as Path);
     case 'admit':
       return admitUnits(state, rest as Path);
     case 'tunnel': {
       const [from = 0, to = 0] = rest.split(':').map(Number);
       return tunnelUnit(state, from, to);
+    }
+    case 'judge':
+      return judgeUnit(state, rest as Path);
+    case 'policies': {
+      const [priority = '', action = ''] = rest.split(':');
+      return policyUnits(state, Number(priority), action === 'deny' ? 'deny' : 'allow');
     }
     case 'rules': {
       const [network = '', priority = '', action = ''] = rest.split(':');

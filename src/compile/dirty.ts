@@ -2,6 +2,7 @@
 import type { Path, Resource, ResourceChange, View } from '../intent/model.ts';
 import { parentPath } from '../inventory/paths.ts';
 import type { PlacementEffect } from '../inventory/placement.ts';
+import { peersOf } from './routing.ts';
 import type { CompileState, Subject } from './state.ts';
 
 export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Subject> {
@@ -15,24 +16,35 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
       return;
     case 'group':
       yield* bucketsNaming(view, change.path);
+      if ([...view.referrers(change.path)].some((r) => r.kind === 'rule' && r.spec.action === 'deny'))
+        yield `judge:${(change.after ?? change.before)?.parent}`;
       return;
     case 'rule':
-      if (change.before !== undefined) yield bucket(change.before);
-      if (change.after !== undefined) yield bucket(change.after);
+      for (const rule of [change.before, change.after]) if (rule !== undefined) yield bucket(rule);
+      if ([change.before, change.after].some((r) => r?.spec.action === 'deny'))
+        yield `judge:${(change.after ?? change.before)?.parent}`;
+      return;
+    case 'policy':
+      yield* dirtyByPolicy(view, change);
       return;
     case 'tier':
       yield `tier:${change.path}`;
+      // It may get a prefix of the other IP version.
+      yield* bucketsNaming(view, change.path);
       return;
-    // A tier's prefix never changes while ports or rules name it; networks, tenants, offerings and hypervisors reach
-    // switches through tiers, ports and placement only.
     case 'network':
+      yield `judge:${change.path}`;
+      yield* peeringsOf(view, change.path);
+      return;
+    // Tenants, offerings and hypervisors reach switches through tiers, ports and placement only.
     case 'tenant':
     case 'offering':
     case 'hypervisor':
       return;
-    // Nothing is compiled from these yet.
-    case 'policy':
     case 'peering':
+      yield `peering:${change.path}`;
+      return;
+    // Nothing is compiled from these yet.
     case 'route':
     case 'steering':
       return;
@@ -47,10 +59,15 @@ export function* dirtyByPlacement(state: CompileState, effect: PlacementEffect):
     for (const port of placement.boundPortsOf(network)) yield `port:${port}`;
     for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
     for (const rule of view.children('rule', network)) yield bucket(rule);
+    yield `judge:${network}`;
+    yield* peeringsOf(view, network);
+    for (const peer of peersOf(view, network))
+      for (const port of placement.boundPortsOf(peer.path)) yield `port:${port}`;
   }
   if (effect.tenantHosts.length > 0) {
     const tenant = parentPath(network);
     yield `admit:${tenant}`;
+    for (const policy of view.referrers(tenant)) if (policy.kind === 'policy') yield policyBucket(policy);
     for (const host of effect.tenantHosts) {
       for (const peer of placement.hostsOfTenant(tenant)) {
         if (peer === host) continue;
@@ -61,8 +78,35 @@ export function* dirtyByPlacement(state: CompileState, effect: PlacementEffect):
   }
 }
 
+function* peeringsOf(view: View, network: Path): Iterable<Subject> {
+  for (const r of view.referrers(network)) if (r.kind === 'peering') yield `peering:${r.path}`;
+}
+
 function bucket(rule: Resource<'rule'>): Subject {
   return `rules:${rule.parent}:${rule.spec.priority}:${rule.spec.action}`;
+}
+
+function policyBucket({ spec }: Resource<'policy'>): Subject {
+  return `policies:${spec.priority}:${spec.action}`;
+}
+
+/** What the set of switches touches. */
+export function* dirtyByFleet(view: View): Iterable<Subject> {
+  yield 'base';
+  for (const policy of view.children('policy', '')) if (policy.spec.tenants === undefined) yield policyBucket(policy);
+}
+
+/** A deny policy that comes, goes or changes is the end of what the labels say in the networks it concerns. */
+function* dirtyByPolicy(view: View, { before, after }: ResourceChange<'policy'>): Iterable<Subject> {
+  const all = [before, after].filter((p) => p !== undefined);
+  for (const policy of all) yield policyBucket(policy);
+  const concerned = new Set<Path>();
+  for (const { spec } of all) {
+    if (spec.action !== 'deny') continue;
+    if (spec.tenants === undefined) for (const { path } of view.children('tenant', '')) concerned.add(path);
+    for (const name of spec.tenants ?? []) concerned.add(`tenants/${name}`);
+  }
+  for (const tenant of concerned) for (const { path } of view.children('network', tenant)) yield `judge:${path}`;
 }
 
 function* bucketsNaming(view: View, path: Path): Iterable<Subject> {

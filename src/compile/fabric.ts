@@ -4,9 +4,11 @@ import type { Path } from '../intent/model.ts';
 import { canary } from '../pipeline/stages/canary.ts';
 import { trackConnections } from '../pipeline/stages/conntrack.ts';
 import { pastGateway } from '../pipeline/stages/gateway.ts';
+import { afterPolicies } from '../pipeline/stages/judge.ts';
 import { completeAdverts } from '../pipeline/stages/neighbour.ts';
 import { localOutput } from '../pipeline/stages/output.ts';
 import { guards } from '../pipeline/stages/port-security.ts';
+import { judgeInReverse } from '../pipeline/stages/reverse.ts';
 import { pastRouter } from '../pipeline/stages/router.ts';
 import { admitKey, tunnelPort } from '../pipeline/stages/tunnel.ts';
 import type { CompileState, Unit } from './state.ts';
@@ -18,6 +20,8 @@ export function baseUnit(state: CompileState): Unit[] {
     ...completeAdverts(),
     ...pastGateway(),
     ...trackConnections(),
+    ...judgeInReverse(),
+    afterPolicies(),
     ...pastRouter(),
     localOutput(),
     canary(),

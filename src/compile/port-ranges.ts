@@ -1,4 +1,4 @@
-import type { Masked } from '../pipeline/stages/access-rules.ts';
+import type { Masked } from '../pipeline/stages/judge.ts';
 
 /** Ranges as few value/mask pairs over 16 bits. Ranges that touch or overlap are joined first. @param texts `80`, `8000-8100` */
 export function maskedPorts(texts: readonly string[]): Masked[] {

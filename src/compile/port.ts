@@ -1,12 +1,14 @@
 /** Units of a bound port: on its own hypervisor, and on the others its network touches. */
 import type { Path } from '../intent/model.ts';
 import { classifyPort } from '../pipeline/stages/classify.ts';
+import { livePort } from '../pipeline/stages/liveness.ts';
 import { lookupLocal, lookupRemote } from '../pipeline/stages/lookup.ts';
 import { answerNeighbours, keepSilentForOwn } from '../pipeline/stages/neighbour.ts';
 import { portSecurity } from '../pipeline/stages/port-security.ts';
 import type { LocalPort, RemotePort } from '../pipeline/stages/ports.ts';
 import { nextHops } from '../pipeline/stages/router.ts';
 import { admitSource, lookupFromTunnel } from '../pipeline/stages/tunnel.ts';
+import { portEpoch } from './epochs.ts';
 import { portFacts } from './facts.ts';
 import { isRouted, switchesOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
@@ -25,7 +27,7 @@ export function portUnits(state: CompileState, path: Path): Unit[] {
   ];
   const units: Unit[] = [];
   if (bound.ofport > 0) {
-    const local: LocalPort = { ...facts, ofport: bound.ofport, zone: bound.zone };
+    const local: LocalPort = { ...facts, ofport: bound.ofport, zone: bound.zone, epoch: portEpoch(port) };
     units.push({
       key: `port/${port.number}/local`,
       on: [bound.hypervisor],
@@ -36,6 +38,7 @@ export function portUnits(state: CompileState, path: Path): Unit[] {
         ...keepSilentForOwn(local),
         ...lookupLocal(local),
         ...lookupFromTunnel(local),
+        livePort(local.number, local.zone, local.epoch),
       ],
     });
   }

@@ -120,7 +120,7 @@ export class Engine {
         this.bindings.reconsider([resource.spec.ifaceId]);
       }
     }
-    this.compiler.mark('base');
+    this.compiler.markFleet();
     for (const network of this.#everyRuleBucket()) this.compiler.mark(network);
     await this.#step([], revision);
     this.#loaded = true;
@@ -272,7 +272,7 @@ export class Engine {
       this.#deletes.push(record);
       this.#chassisWrites.delete(record);
       this.#chassisRecords.delete(record);
-      this.compiler.mark('base');
+      this.compiler.markFleet();
       return;
     }
     if (this.fleet.get(number) === undefined) this.#admit(after, undefined);
@@ -283,7 +283,7 @@ export class Engine {
   #admit(resource: Resource<'hypervisor'>, remembered: ChassisFacts | undefined): void {
     const member = this.fleet.admit(resource, remembered);
     this.#progress.add(member.number);
-    this.compiler.mark('base');
+    this.compiler.markFleet();
     if (member.present) this.#rememberChassis(member);
     this.#plugin.admit({
       hypervisor: member.number,

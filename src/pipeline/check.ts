@@ -1,10 +1,10 @@
 /** Holds a flow to the declarations: used by tests over everything that is compiled. */
 import { cookieGeneration, cookieStage, generation } from './cookie.ts';
 import { type Action, type FieldName, type Flow, fieldBits, reservedPort } from './flow.ts';
-import { registers, reversedMark, ruleLabel } from './registers.ts';
+import { connection, registers } from './registers.ts';
 import { tableById, tables } from './tables.ts';
 
-const declared = [...Object.values(registers), ruleLabel, reversedMark];
+const declared = [...Object.values(registers), ...Object.values(connection)];
 
 function isRegister(field: FieldName): boolean {
   return field === 'metadata' || field === 'ct_label' || field === 'ct_mark' || /^x*reg\d+$/.test(field);

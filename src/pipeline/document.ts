@@ -1,6 +1,6 @@
 /** Makes docs/pipeline.md from the declarations, so that the page can't disagree with the flows. */
 import { generation } from './cookie.ts';
-import { type Register, registers, reversedMark, ruleLabel } from './registers.ts';
+import { connection, type Register, registers } from './registers.ts';
 import { tables } from './tables.ts';
 
 function bits(r: Register): string {
@@ -28,7 +28,7 @@ export function pipelineDocument(): string {
     lines.push('');
   }
   lines.push('## Registers', '', '| name | bits | what |', '| --- | --- | --- |');
-  for (const r of [...Object.values(registers), ruleLabel, reversedMark])
+  for (const r of [...Object.values(registers), ...Object.values(connection)])
     lines.push(`| ${r.name} | \`${bits(r)}\` | ${r.purpose} |`);
   lines.push(
     '',

@@ -17,8 +17,11 @@ export const registers = {
     'reg0',
     0,
     1,
-    'The connection is committed from a segment of its reply direction, see Midstream',
+    'The connection is committed from a segment of its reply direction, see EgressReply',
   ),
+  allowed: register('allowed', 'reg0', 1, 1, 'A rule or policy allows the packet, or the connection it replies to'),
+  live: register('live', 'reg0', 2, 1, 'What the label of the connection says is in force: see LivePorts'),
+  log: register('log', 'reg0', 3, 1, 'What decided asks for a line in the log'),
   routed: register('routed', 'reg0', 4, 1, "The packet came through the router of its sender's tier"),
   router: register('router', 'reg0', 7, 1, 'The neighbour advertisement speaks for a router'),
   outPort: register('outPort', 'reg2', 0, 32, 'OpenFlow port the frame leaves by, on this switch'),
@@ -27,7 +30,7 @@ export const registers = {
     'reg3',
     0,
     32,
-    'Id of the access rule that allowed the packet; goes into ct_label when the connection is committed',
+    'Id of the access rule or policy that decided, 0: none did; goes into ct_label when the connection is committed',
   ),
   network: register(
     'network',
@@ -52,25 +55,43 @@ export const registers = {
   ),
   toPeer: register('toPeer', 'reg7', 0, 16, 'Number of the hypervisor the frame is tunnelled to'),
   fromPeer: register('fromPeer', 'reg8', 0, 16, 'Number of the hypervisor the frame came from'),
+  ruleEpoch: register(
+    'ruleEpoch',
+    'reg9',
+    0,
+    32,
+    'Epoch of what decided: another one once it or a group it names has changed',
+  ),
+  portEpoch: register(
+    'portEpoch',
+    'reg10',
+    0,
+    32,
+    'Epoch of the port whose rules are applied: another one once the port has changed',
+  ),
+  denyEpoch: register(
+    'denyEpoch',
+    'reg11',
+    0,
+    32,
+    'Epoch of what the network denies: another one once a deny rule or policy has come or changed',
+  ),
 } as const satisfies Record<string, Register>;
 
-/** The part of ct_label that holds the rule id. */
-export const ruleLabel: Register = register(
-  'ruleLabel',
-  'ct_label',
-  0,
-  32,
-  'Id of the access rule that allowed the connection',
-);
-
-/** The part of ct_mark that says so for the connection. */
-export const reversedMark: Register = register(
-  'reversedMark',
-  'ct_mark',
-  0,
-  1,
-  'The connection was committed from a segment of its reply direction',
-);
+/** What connection tracking keeps of a connection for us. */
+export const connection = {
+  ruleLabel: register('ruleLabel', 'ct_label', 0, 32, 'Id of the access rule or policy that allowed the connection'),
+  ruleEpochLabel: register('ruleEpochLabel', 'ct_label', 32, 32, 'Its epoch then'),
+  portEpochLabel: register('portEpochLabel', 'ct_label', 64, 32, 'Epoch of the port then'),
+  denyEpochLabel: register('denyEpochLabel', 'ct_label', 96, 32, 'Epoch of what the network denied then'),
+  reversedMark: register(
+    'reversedMark',
+    'ct_mark',
+    0,
+    1,
+    'The connection was committed from a segment of its reply direction',
+  ),
+} as const satisfies Record<string, Register>;
 
 const whole = (r: Register, width: number) => r.offset === 0 && r.bits === width;
 

@@ -125,39 +125,47 @@ const declared = {
     id: 22,
     name: 'EgressState',
     purpose:
-      'Replies of live connections pass; invalid packets do not; what a connection sends forward is judged again',
-    next: ['EgressMidstream', 'EgressRules', 'Router'],
+      'What a connection sends forward is judged, every packet of it; for replies the label of the connection is held against what is in force; invalid packets go no further',
+    next: ['EgressReply', 'EgressCommit', 'Judge', 'LivePorts'],
     priorities: [
       one(400, 'invalid'),
       one(300, 'replies and related ICMP errors'),
-      one(210, 'TCP in midstream: new without SYN, or committed so'),
-      one(200, 'new, or established in its original direction'),
+      one(210, 'TCP in midstream: new without SYN'),
+      one(200, 'new, or established in the direction the rules speak of'),
     ],
   },
-  EgressMidstream: {
-    id: 23,
-    name: 'EgressMidstream',
-    purpose:
-      'TCP segments of connections this switch has no state of (it was restarted, or the VM came from elsewhere): they pass where a rule allows the connection they reply to. What no rule allows in reverse is judged like any packet',
-    next: ['EgressRules', 'EgressCommit'],
-    priorities: [
-      { ...ruleBand, what: 'access rules in reverse: 65000 - 2 × priority, + 1 for deny' },
-      one(1, 'judged like any packet'),
-    ],
-  },
-  EgressRules: {
+  EgressReply: {
     id: 24,
-    name: 'EgressRules',
-    purpose: 'Access rules, for what the port sends; a miss is the default deny',
-    next: ['EgressCommit'],
-    priorities: [ruleBand],
+    name: 'EgressReply',
+    purpose:
+      'Replies of live connections pass. Others, and TCP segments of connections this switch has no state of (it was restarted, or the VM came from elsewhere), are judged in reverse: with addresses and ports exchanged',
+    next: ['EgressReverse', 'Router', 'Judge'],
+    priorities: [
+      one(200, 'live'),
+      one(110, 'ICMP answers, judged as what they answer'),
+      one(100, 'protocols with ports'),
+      one(90, 'other protocols'),
+    ],
+  },
+  EgressReverse: {
+    id: 26,
+    name: 'EgressReverse',
+    purpose:
+      'What was judged in reverse: allowed, the connection gets a label that is in force; a reply that nothing allows goes no further',
+    next: ['EgressCommit', 'Judge'],
+    priorities: [one(100, 'allowed in reverse'), one(50, 'TCP in midstream that is not: judged like any packet')],
   },
   EgressCommit: {
     id: 28,
     name: 'EgressCommit',
-    purpose: "Remembers a new connection in the sender's zone, with the rule that allowed it",
+    purpose:
+      "What is allowed goes on; a new connection is remembered in the port's zone, with what allowed it. A miss is the default deny",
     next: ['Router'],
-    priorities: [one(100, 'a new connection'), one(50, 'a known one')],
+    priorities: [
+      one(100, 'a new connection'),
+      one(90, 'a known one whose label is out of date: it gets another'),
+      one(80, 'a known one'),
+    ],
   },
   Router: {
     id: 34,
@@ -213,38 +221,43 @@ const declared = {
     id: 62,
     name: 'IngressState',
     purpose: 'As EgressState, for the receiver',
-    next: ['IngressMidstream', 'IngressRules', 'LocalOutput'],
+    next: ['IngressReply', 'IngressCommit', 'Judge', 'LivePorts'],
     priorities: [
       one(400, 'invalid'),
       one(300, 'replies and related ICMP errors'),
-      one(210, 'TCP in midstream: new without SYN, or committed so'),
-      one(200, 'new, or established in its original direction'),
+      one(210, 'TCP in midstream: new without SYN'),
+      one(200, 'new, or established in the direction the rules speak of'),
     ],
   },
-  IngressMidstream: {
-    id: 63,
-    name: 'IngressMidstream',
-    purpose:
-      'TCP segments of connections this switch has no state of (it was restarted, or the VM came from elsewhere): they pass where a rule allows the connection they reply to. What no rule allows in reverse is judged like any packet',
-    next: ['IngressRules', 'IngressCommit'],
-    priorities: [
-      { ...ruleBand, what: 'access rules in reverse: 65000 - 2 × priority, + 1 for deny' },
-      one(1, 'judged like any packet'),
-    ],
-  },
-  IngressRules: {
+  IngressReply: {
     id: 64,
-    name: 'IngressRules',
-    purpose: 'Access rules, for what the port receives; a miss is the default deny',
-    next: ['IngressCommit'],
-    priorities: [ruleBand],
+    name: 'IngressReply',
+    purpose: 'As EgressReply, for the receiver',
+    next: ['IngressReverse', 'LocalOutput', 'Judge'],
+    priorities: [
+      one(200, 'live'),
+      one(110, 'ICMP answers, judged as what they answer'),
+      one(100, 'protocols with ports'),
+      one(90, 'other protocols'),
+    ],
+  },
+  IngressReverse: {
+    id: 66,
+    name: 'IngressReverse',
+    purpose: 'As EgressReverse, for the receiver',
+    next: ['IngressCommit', 'Judge'],
+    priorities: [one(100, 'allowed in reverse'), one(50, 'TCP in midstream that is not: judged like any packet')],
   },
   IngressCommit: {
     id: 68,
     name: 'IngressCommit',
-    purpose: "As EgressCommit, in the receiver's zone",
+    purpose: 'As EgressCommit, for the receiver',
     next: ['LocalOutput'],
-    priorities: [one(100, 'a new connection'), one(50, 'a known one')],
+    priorities: [
+      one(100, 'a new connection'),
+      one(90, 'a known one whose label is out of date: it gets another'),
+      one(80, 'a known one'),
+    ],
   },
   LocalOutput: {
     id: 70,
@@ -259,6 +272,53 @@ const declared = {
     purpose: "Out to the peer under the tenant's key",
     next: [],
     priorities: [one(100, 'a peer')],
+  },
+  Judge: {
+    id: 80,
+    name: 'Judge',
+    purpose:
+      'Whether the packet may be sent: a subroutine of both sides, which says so in registers. Begins with what holds for the whole network',
+    next: ['Policies'],
+    priorities: [one(100, 'a network')],
+  },
+  Policies: {
+    id: 81,
+    name: 'Policies',
+    purpose: "The operator's policies: what they say is final",
+    next: ['Rules'],
+    priorities: [
+      { ...ruleBand, what: 'policies: 65000 - 2 × priority, + 1 for deny' },
+      one(1, "the tenant's rules decide"),
+    ],
+  },
+  Rules: {
+    id: 82,
+    name: 'Rules',
+    purpose: 'Access rules of the tenants; a miss is the default deny',
+    next: [],
+    priorities: [ruleBand],
+  },
+  LivePorts: {
+    id: 83,
+    name: 'LivePorts',
+    purpose:
+      'Whether what the label of a connection says is still in force, a subroutine too: the port is as it was. A miss is a label out of date',
+    next: ['LiveNetworks'],
+    priorities: [one(100, 'a port')],
+  },
+  LiveNetworks: {
+    id: 84,
+    name: 'LiveNetworks',
+    purpose: 'Nothing has been denied in the network since',
+    next: ['LiveRules'],
+    priorities: [one(100, 'a network')],
+  },
+  LiveRules: {
+    id: 85,
+    name: 'LiveRules',
+    purpose: 'The rule or policy that allowed the connection is there, and as it was',
+    next: [],
+    priorities: [one(100, 'a rule or policy that allows')],
   },
   Canary: {
     id: 253,

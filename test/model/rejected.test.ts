@@ -1,6 +1,7 @@
 /** A flow the switch rejects costs its own object only, and the object says so. */
 import { expect, test } from 'vitest';
 import { cookieResource } from '../../src/pipeline/cookie.ts';
+import { tables } from '../../src/pipeline/tables.ts';
 import { joinSwitch, settled, startTestCore } from '../support/core.ts';
 import { openVswitchOrSkip } from '../support/open-vswitch.ts';
 
@@ -16,7 +17,7 @@ test('a rejected flow sets its object aside, named in its status; the rest is pr
   plugin.encode = (flows) =>
     encode(
       flows.map((f) =>
-        cookieResource(f.cookie) === spoiled && f.goto !== undefined
+        cookieResource(f.cookie) === spoiled && f.table === tables.Rules.id
           ? { ...f, actions: [...f.actions, { type: 'group', group: 99 }] }
           : f,
       ),
@@ -56,7 +57,7 @@ test('a rejected flow sets its object aside, named in its status; the rest is pr
   // The rule of the same unit, and everything else, is there.
   expect(status.status(intent.get(`${network}/rules/good`)!).state).toBe('programmed');
   expect(status.status(intent.get(`${network}/ports/a`)!).state).toBe('programmed');
-  const dump = await hv1.ofctl('dump-flows', 'table=24');
+  const dump = await hv1.ofctl('dump-flows', `table=${tables.Rules.id}`);
   expect(dump).toContain('udp');
   expect(dump).not.toContain('tcp');
 
@@ -69,11 +70,11 @@ test('a rejected flow sets its object aside, named in its status; the rest is pr
     protocol: 'icmp',
   });
   expect(status.status(intent.get(`${network}/rules/later`)!).state).toBe('programmed');
-  expect(await hv1.ofctl('dump-flows', 'table=24')).toContain('icmp');
+  expect(await hv1.ofctl('dump-flows', `table=${tables.Rules.id}`)).toContain('icmp');
 
   spoiled = 0;
   await put(`${network}/rules/bad`, { ...rule, description: 'touched' });
   await put(`${network}/rules/bad`, { ...rule, ports: ['80'] });
   expect(status.status(intent.get(`${network}/rules/bad`)!).state).toBe('programmed');
-  expect(await hv1.ofctl('dump-flows', 'table=24')).toContain('tp_dst=80');
+  expect(await hv1.ofctl('dump-flows', `table=${tables.Rules.id}`)).toContain('tp_dst=80');
 });

@@ -16,6 +16,7 @@ export function classifyPort(port: LocalPort): Flow {
       load(registers.network, port.network),
       load(registers.tier, port.tier),
       load(registers.zone, port.zone),
+      load(registers.portEpoch, port.epoch),
     ],
     goto: tables.PortSecurity.id,
   };

@@ -17,7 +17,11 @@ function own(port: PortFacts, ip: Ip): Match {
 type Way = { actions: Action[]; goto: number };
 
 const here = (port: LocalPort): Way => ({
-  actions: [load(registers.outPort, port.ofport), load(registers.zone, port.zone)],
+  actions: [
+    load(registers.outPort, port.ofport),
+    load(registers.zone, port.zone),
+    load(registers.portEpoch, port.epoch),
+  ],
   goto: tables.IngressConntrack.id,
 });
 

@@ -22,7 +22,12 @@ export type PortFacts = {
 };
 
 /** A port on the switch the flows are for. */
-export type LocalPort = PortFacts & { ofport: number; zone: number };
+export type LocalPort = PortFacts & {
+  ofport: number;
+  zone: number;
+  /** 32 bits; another one once the port has changed. */
+  epoch: number;
+};
 
 /** A port on another hypervisor. */
 export type RemotePort = PortFacts & { peer: number };

@@ -53,6 +53,7 @@ function fromTunnel(resource: number, priority: number, port: LocalPort, destina
     actions: [
       load(registers.outPort, port.ofport),
       load(registers.zone, port.zone),
+      load(registers.portEpoch, port.epoch),
       load(registers.network, port.network),
     ],
     goto: tables.TunnelSource.id,

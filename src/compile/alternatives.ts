@@ -1,0 +1,92 @@
+/** What a rule or policy says of packets, spelled out: each combination of source, destination and service is one flow. */
+import type { Path, Resource, View } from '../intent/model.ts';
+import { protocolNumber } from '../intent/protocols.ts';
+import type { PolicySpec } from '../intent/resources/policy.ts';
+import type { RuleEnd, RuleSpec } from '../intent/resources/rule.ts';
+import type { Alternative, Service } from '../pipeline/stages/judge.ts';
+import { type IpPrefix, ipProtocol } from '../pipeline/stages/ports.ts';
+import { ip, ipPrefix } from './addresses.ts';
+import { maskedPorts } from './port-ranges.ts';
+
+/** Every address of both IP versions. */
+const everything: readonly IpPrefix[] = [
+  { family: 4, value: 0, length: 0 },
+  { family: 6, value: 0n, length: 0 },
+];
+
+/** IP version of protocols that belong to one. */
+const onlyIn = new Map<number, 4 | 6>([
+  [ipProtocol.icmp, 4],
+  [ipProtocol.icmpv6, 6],
+]);
+
+export function* alternativesOf(
+  sources: readonly IpPrefix[],
+  destinations: readonly IpPrefix[],
+  services: readonly Service[],
+): Iterable<Alternative> {
+  for (const service of services) {
+    const only = service.protocol === undefined ? undefined : onlyIn.get(service.protocol);
+    for (const source of sources) {
+      if (only !== undefined && source.family !== only) continue;
+      for (const destination of destinations)
+        if (destination.family === source.family) yield { source, destination, service };
+    }
+  }
+}
+
+/** Two alternatives with one key are one flow. */
+export function alternativeKey({ source, destination, service }: Alternative): string {
+  const { protocol, ports, icmp } = service;
+  const said = `${protocol}:${ports?.value ?? 0}/${ports?.mask ?? 0}:${icmp?.type}.${icmp?.code}`;
+  return `${source.value}/${source.length}>${destination.value}/${destination.length}:${source.family}:${said}`;
+}
+
+/** Addresses an end stands for, by whatever name; none when it names a group without ports. */
+export function addressesOf(view: View, network: Path, end: RuleEnd): readonly IpPrefix[] {
+  if (end.any === true) return everything;
+  if (end.cidr !== undefined) return [ipPrefix(end.cidr)];
+  if (end.cidrs !== undefined) return end.cidrs.map(ipPrefix);
+  if (end.tier !== undefined) {
+    const tier = view.getAs('tier', `${network}/tiers/${end.tier}`);
+    if (tier === undefined) return [];
+    const { cidr, ipv6Cidr } = tier.spec;
+    return [cidr, ...(ipv6Cidr === undefined ? [] : [ipv6Cidr])].map(ipPrefix);
+  }
+  if (end.port !== undefined) {
+    const port = view.getAs('port', `${network}/ports/${end.port}`);
+    return port === undefined ? [] : hostsOf(port);
+  }
+  return end.group === undefined ? [] : members(view, network, end.group).flatMap(hostsOf);
+}
+
+function hostsOf(port: Resource<'port'>): IpPrefix[] {
+  return port.spec.ips.map((text) => {
+    const address = ip(text);
+    return { ...address, length: address.family === 4 ? 32 : 128 };
+  });
+}
+
+/** Ports of a group: those it names and those that name it. */
+function members(view: View, network: Path, name: string): Resource<'port'>[] {
+  const path = `${network}/groups/${name}`;
+  const group = view.getAs('group', path);
+  if (group === undefined) return [];
+  const found = new Map<Path, Resource<'port'>>();
+  for (const n of group.spec.ports ?? []) {
+    const port = view.getAs('port', `${network}/ports/${n}`);
+    if (port !== undefined) found.set(port.path, port);
+  }
+  for (const r of view.referrers(path)) if (r.kind === 'port') found.set(r.path, r);
+  return [...found.values()];
+}
+
+export function servicesOf(spec: Pick<RuleSpec | PolicySpec, 'protocol' | 'ports' | 'icmp'>): Service[] {
+  if (spec.protocol === 'any') return [{}];
+  const protocol = protocolNumber(spec.protocol);
+  // A protocol that is none fails closed.
+  if (protocol === undefined) return [];
+  if (spec.icmp !== undefined) return [{ protocol, icmp: spec.icmp }];
+  if (spec.ports === undefined) return [{ protocol }];
+  return maskedPorts(spec.ports).map((ports) => ({ protocol, ports }));
+}

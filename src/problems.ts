@@ -106,10 +106,20 @@ export const problems = {
     title: 'An address or prefix is not valid here',
     advice: 'See the field named in errors.',
   },
+  'address.not-unicast': {
+    status: 400,
+    title: 'A unicast address is needed',
+    advice: 'Multicast, loopback, link-local, IPv4-mapped and like addresses are of no use here.',
+  },
+  'address.family-mismatch': {
+    status: 400,
+    title: 'The IP versions do not fit each other',
+    advice: 'Write IPv4 with IPv4 and IPv6 with IPv6: one rule or route for each.',
+  },
   'address.overlap': {
     status: 409,
     title: 'The prefix overlaps another one',
-    advice: 'Choose a prefix that is free in the network.',
+    advice: 'Choose a prefix that is free in the network, and in those it is peered with.',
   },
   'address.outside': { status: 409, title: 'The address lies outside its prefix', advice: 'Choose an address inside.' },
   'address.in-use': {
@@ -121,6 +131,46 @@ export const problems = {
     status: 409,
     title: 'No address is free',
     advice: 'Delete ports that are no longer needed, or order a larger tier.',
+  },
+  'mtu.too-small': {
+    status: 400,
+    title: 'The MTU is too small',
+    advice: 'IPv4 needs 576 bytes, IPv6 needs 1280.',
+  },
+  'route.next-hop': {
+    status: 409,
+    title: 'The next hop is no address of a port',
+    advice: 'Name an address of a port of the network, its own or one of its allowed address pairs; no gateway.',
+  },
+  'route.loop': {
+    status: 409,
+    title: 'The route leads back to itself',
+    advice: 'Choose a next hop in a tier, or a destination it does not lie in.',
+  },
+  'peering.self': {
+    status: 400,
+    title: 'A network cannot be peered with itself',
+    advice: 'Name two networks of the tenant.',
+  },
+  'peering.duplicate': {
+    status: 409,
+    title: 'The networks are peered already',
+    advice: 'Use the peering there is, or delete it first.',
+  },
+  'peering.overlap': {
+    status: 409,
+    title: 'Peered networks overlap',
+    advice: 'Networks that are peered, and those peered with the same one, need prefixes of their own.',
+  },
+  'steering.repeated': {
+    status: 400,
+    title: 'A port is in the chain twice',
+    advice: 'Name every port once; a second pass needs a port of its own.',
+  },
+  'steering.loop': {
+    status: 400,
+    title: 'The chain passes where its traffic begins or ends',
+    advice: 'Leave the port out of via, or out of from and to.',
   },
   'mac.in-use': {
     status: 409,
@@ -179,6 +229,16 @@ export const problems = {
     status: 409,
     title: 'The hypervisor is not connected',
     advice: 'See its status; on the hypervisor: ovs-vsctl show.',
+  },
+  'trace.port-not-bound': {
+    status: 409,
+    title: 'The port to trace from is not bound',
+    advice: "See its status: no hypervisor shows a VM's interface with its ifaceId.",
+  },
+  'trace.not-possible': {
+    status: 409,
+    title: 'No packet can be sent from there',
+    advice: 'Trace without live, or see the detail.',
   },
   'controller.not-ready': {
     status: 503,

@@ -206,7 +206,8 @@ function keepOrRefuse(
 /** What never changes, and was to be changed, is judged as it was: the rest is to be told for itself. */
 function refuseChanges(kind: Kind, spec: Record<string, unknown>, before: Resource, report: Report): void {
   const now = before.spec as Readonly<Record<string, unknown>>;
-  for (const member of definitions[kind].immutable ?? []) {
+  const { immutable = [], fixedOnceSet = [] } = definitions[kind];
+  for (const member of [...immutable, ...fixedOnceSet.filter((one) => now[one] !== undefined)]) {
     if (equalJson(spec[member], now[member])) continue;
     const message = `${member} is ${JSON.stringify(now[member])} and stays so: delete the ${kind} and create it anew`;
     report(`/${escapePointer(member)}`, 'resource.immutable', message);

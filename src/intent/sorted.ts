@@ -1,5 +1,5 @@
 /**
- * Map sorted by key (numbers, or strings in code unit order) in chunks: look-up, insertion and removal in O(log n + chunk), walking in
+ * Map sorted by key (numbers and bigints, or strings in code unit order) in chunks: look-up, insertion and removal in O(log n + chunk), walking in
  * order from any key. Iterators are meant for one synchronous go.
  */
 
@@ -8,7 +8,7 @@ type Chunk<K, V> = { keys: K[]; values: V[] };
 const full = 256;
 const small = 64;
 
-export class SortedMap<K extends string | number, V> {
+export class SortedMap<K extends string | number | bigint, V> {
   #chunks: Chunk<K, V>[] = [];
   #size = 0;
 
@@ -104,6 +104,14 @@ export class SortedMap<K extends string | number, V> {
     }
   }
 
+  /** Entries in the order of their keys, from this key on. */
+  *from(key: K): Generator<[K, V], void, undefined> {
+    for (let at = this.#chunkFor(key), first = true; at < this.#chunks.length; at++, first = false) {
+      const { keys, values } = this.#chunks[at]!;
+      for (let i = first ? lowerBound(keys, key) : 0; i < keys.length; i++) yield [keys[i]!, values[i]!];
+    }
+  }
+
   *entries(): Generator<[K, V], void, undefined> {
     for (const { keys, values } of this.#chunks) for (let i = 0; i < keys.length; i++) yield [keys[i]!, values[i]!];
   }
@@ -135,7 +143,7 @@ export class SortedMap<K extends string | number, V> {
   }
 }
 
-function lowerBound<K extends string | number>(keys: readonly K[], key: K): number {
+function lowerBound<K extends string | number | bigint>(keys: readonly K[], key: K): number {
   let low = 0;
   let high = keys.length;
   while (low < high) {

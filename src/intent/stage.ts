@@ -131,6 +131,11 @@ class Stage implements Staging {
     for (const { kind, draft, tell } of puts) for (const c of concerns[kind]) c.fill?.(this, draft, tell);
     for (const { kind, draft, before, tell } of puts)
       for (const c of concerns[kind]) c.conclude?.(this, draft, before, tell);
+    for (const { kind, path, before, at } of deletes)
+      for (const c of concerns[kind])
+        c.gone?.(this, before, (field, code, message) =>
+          this.#errors.add(at + field, code, message, `${path} is in use`),
+        );
     if (this.#errors.any) throw this.#errors.problem();
 
     return {

@@ -2,12 +2,20 @@
  * The whole model in memory with its indexes. It is written through a Log only, so that what is not durable can be taken
  * back. Judging is not its business: that is what stage.ts and checks/ do.
  */
+import type { Ip } from './ip.ts';
 import type { Log, Table } from './log.ts';
 import type { Path, Resource, View } from './model.ts';
 import { collectionPath, kindsUnder } from './path.ts';
+import { PrefixIndex } from './prefix-index.ts';
 import { eachReference, sameReferences } from './references.ts';
 import type { Kind } from './resources/index.ts';
 import { SortedMap } from './sorted.ts';
+
+/**
+ * The number of an IPv4 or IPv6 address. Both lie on one line: no IPv6 address in use is below 2^32, where the
+ * deprecated IPv4-compatible ones are (RFC 4291, 2.5.5.1).
+ */
+export type Address = Ip['value'];
 
 /** A table of holders: the path that has a value to itself. */
 export type Holders<V> = Table<V, Path>;
@@ -21,12 +29,25 @@ export class State implements View {
   readonly naming = new Map<Path, Table<Path, true>>();
   /** MACs by tenant: of ports, and of the routers of tiers. */
   readonly macs = new Map<Path, Holders<number>>();
-  /** IPv4 addresses by network: of ports, and of the gateways of tiers. */
-  readonly addresses = new Map<Path, Holders<number>>();
-  /** Which addresses of a tier are taken. */
-  readonly taken = new Map<Path, Table<number, number>>();
-  /** Tiers of a network by the first address of their prefix. No two overlap. */
-  readonly prefixes = new Map<Path, SortedMap<number, Path>>();
+  /**
+   * MACs of allowed address pairs by tenant, which several ports of a tier may share: path of the tier by
+   * `MAC PORT PATH`.
+   */
+  readonly sharedMacs = new Map<Path, SortedMap<string, Path>>();
+  /** Addresses by network: of ports, and of the gateways of tiers. */
+  readonly addresses = new Map<Path, SortedMap<Address, Path>>();
+  /** Which addresses of a tier are not to be chosen, of each IP version; see free-addresses.ts. */
+  readonly taken: Readonly<Record<Ip['family'], Map<Path, Table<number, number>>>> = { 4: new Map(), 6: new Map() };
+  /** Tiers of a network by the first address of each prefix they have. No two overlap. */
+  readonly prefixes = new Map<Path, SortedMap<Address, Path>>();
+  /** Allowed address pairs of ports by network. Several ports may have the same. */
+  readonly pairs = new PrefixIndex();
+  /** Destinations of static routes by network. */
+  readonly destinations = new PrefixIndex();
+  /** Next hops of static routes by network. */
+  readonly nextHops = new PrefixIndex();
+  /** Networks a network is peered with, and by which peering. */
+  readonly peers = new Map<Path, Holders<Path>>();
   readonly ifaceIds = new Map<string, Path>();
   readonly systemIds = new Map<string, Path>();
 

@@ -2,6 +2,7 @@
 import { Intent, type IntentOptions, type Operation, type TransactOptions } from '../../src/intent/intent.ts';
 import type { Resource, View } from '../../src/intent/model.ts';
 import { kindsUnder } from '../../src/intent/path.ts';
+import { PrefixIndex } from '../../src/intent/prefix-index.ts';
 import type { Kind } from '../../src/intent/resources/index.ts';
 import type { State } from '../../src/intent/state.ts';
 import { Problem } from '../../src/problems.ts';
@@ -78,6 +79,8 @@ export function dump(state: State): unknown {
 }
 
 function plain(value: unknown): unknown {
+  if (value instanceof PrefixIndex || (typeof value === 'object' && value !== null && 4 in value))
+    return Object.fromEntries(Object.entries(value).map(([name, table]) => [name, plain(table)]));
   if (typeof value !== 'object' || value === null || !('entries' in value) || typeof value.entries !== 'function')
     return value;
   const entries = [...(value.entries() as Iterable<[string | number, unknown]>)];

@@ -46,4 +46,6 @@ export type Concern<K extends Kind> = {
   fill?(staging: Staging, draft: Draft<K>, report: Report): void;
   /** Judges the resource among the others. */
   conclude?(staging: Staging, draft: Draft<K>, before: Resource<K> | undefined, report: Report): void;
+  /** Judges a deletion among the others: tells, as messages, the paths of those that still need it. */
+  gone?(staging: Staging, before: Resource<K>, report: Report): void;
 };

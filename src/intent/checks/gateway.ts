@@ -1,73 +1,68 @@
-/** The gateway of a tier: a host address of its prefix that no port has; the first one when left out. */
-import { contains, formatIpv4, lastOf, parseIpv4, parsePrefix, sizeOf } from '../addresses.ts';
-import { release as releaseOffset, take as takeOffset } from '../free-addresses.ts';
-import type { Resource } from '../model.ts';
+/** The gateways of a tier, one of each IP version: a host address of its prefix that no port has; the first one when left out. */
+import { take as takeOffset } from '../free-addresses.ts';
+import { canonicalIp, formatIp, ipAt, isIn, parseIp } from '../ip.ts';
 import { newMap } from '../state.ts';
-import type { Concern, Staging } from './concern.ts';
-import { giveBackAddress, takeAddress } from './holders.ts';
+import type { Concern } from './concern.ts';
+import { giveBackAddress, mark, takeAddress } from './holders.ts';
 import { judgeAddress } from './prefixes.ts';
+import { choiceIn, cidrOf, endName, families, gatewayOf, prefixIn } from './tier-families.ts';
 
 export const gateway: Concern<'tier'> = {
   normalise(spec) {
-    if (spec.gateway !== undefined) return;
-    const prefix = parsePrefix(spec.cidr);
-    if (prefix !== undefined) spec.gateway = formatIpv4(prefix.base + 1);
+    for (const family of families) {
+      const asked = spec[gatewayOf[family]];
+      const prefix = prefixIn(spec, family);
+      if (asked !== undefined) spec[gatewayOf[family]] = canonicalIp(asked);
+      else if (prefix !== undefined) spec[gatewayOf[family]] = formatIp(ipAt(prefix, 1));
+    }
   },
 
   judge(spec, report) {
-    const prefix = parsePrefix(spec.cidr);
-    // Without a prefix there is no gateway either, and the prefix's error is told.
-    if (spec.gateway === undefined || prefix === undefined) return;
-    const address = judgeAddress(spec.gateway, '/gateway', report);
-    if (address === undefined) return;
-    if (!contains(prefix, address)) report('/gateway', 'address.outside', `${spec.gateway} is not inside ${spec.cidr}`);
-    else if (address === prefix.base || address === lastOf(prefix))
-      report('/gateway', 'address.invalid', `${spec.gateway} is ${endName(address === prefix.base)} of ${spec.cidr}`);
-  },
-
-  release(staging, before, after) {
-    if (before.spec.gateway === after?.gateway) return;
-    const { state, log } = staging;
-    const address = parseIpv4(before.spec.gateway)!;
-    giveBackAddress(state, log, before.parent, address);
-    if (after === undefined) log.write(state.taken, before.path, undefined);
-    else mark(staging, before, address, false);
-  },
-
-  claim(staging, draft, before, report) {
-    if (before?.spec.gateway === draft.spec.gateway) return;
-    const { state, log } = staging;
-    const prefix = parsePrefix(draft.spec.cidr)!;
-    const address = parseIpv4(draft.spec.gateway!)!;
-    if (before === undefined) {
-      const words = newMap<number, number>();
-      log.write(state.taken, draft.path, words);
-      takeOffset(log, words, sizeOf(prefix), 0);
-      takeOffset(log, words, sizeOf(prefix), sizeOf(prefix) - 1);
+    for (const family of families) {
+      const text = spec[gatewayOf[family]];
+      const field = `/${gatewayOf[family]}`;
+      if (text === undefined) continue;
+      if (spec[cidrOf[family]] === undefined) report(field, 'request.invalid', `A gateway needs ${cidrOf[family]}`);
+      const prefix = prefixIn(spec, family);
+      // Without a prefix there is no gateway either, and the prefix's error is told.
+      if (prefix === undefined) continue;
+      const address = judgeAddress(text, field, report);
+      if (address === undefined) continue;
+      const end = endName(prefix, address);
+      if (!isIn(prefix, address)) report(field, 'address.outside', `${text} is not inside ${spec[cidrOf[family]]}`);
+      else if (end !== undefined) report(field, 'address.invalid', `${text} is ${end} of ${spec[cidrOf[family]]}`);
     }
-    const holder = takeAddress(state, log, draft.parent, address, draft.path);
-    if (holder === undefined) mark(staging, draft, address, true);
-    // An address two tiers claim is an overlap of the tiers, and told as such.
-    else if (state.getAs('port', holder) !== undefined)
-      report('/gateway', 'address.in-use', `${draft.spec.gateway} is taken by ${holder}`);
+  },
+
+  release({ state, log }, before, after) {
+    for (const family of families) {
+      const text = before.spec[gatewayOf[family]];
+      if (text === undefined || text === after?.[gatewayOf[family]]) continue;
+      const ip = parseIp(text)!;
+      giveBackAddress(state, log, before.parent, ip);
+      if (after === undefined) log.write(state.taken[family], before.path, undefined);
+      else mark(state, log, before.parent, before.path, prefixIn(before.spec, family)!, ip, false);
+    }
+  },
+
+  claim({ state, log }, draft, before, report) {
+    for (const family of families) {
+      const text = draft.spec[gatewayOf[family]];
+      if (text === undefined || text === before?.spec[gatewayOf[family]]) continue;
+      const prefix = prefixIn(draft.spec, family)!;
+      const ip = parseIp(text)!;
+      if (before?.spec[cidrOf[family]] === undefined) {
+        const words = newMap<number, number>();
+        log.write(state.taken[family], draft.path, words);
+        const size = choiceIn(prefix);
+        takeOffset(log, words, size, 0);
+        if (family === 4) takeOffset(log, words, size, size - 1);
+      }
+      const holder = takeAddress(state, log, draft.parent, ip, draft.path);
+      if (holder === undefined) mark(state, log, draft.parent, draft.path, prefix, ip, true);
+      // An address two tiers claim is an overlap of the tiers, and told as such.
+      else if (state.getAs('port', holder) !== undefined)
+        report(`/${gatewayOf[family]}`, 'address.in-use', `${text} is taken by ${holder}`);
+    }
   },
 };
-
-/** The two addresses of a subnet no host may have (RFC 1122, 3.2.1.3). */
-export function endName(first: boolean): string {
-  return first ? 'the network address' : 'the broadcast address';
-}
-
-/** Marks an address of the tier as taken or free for those that are to be chosen. */
-export function mark(
-  { state, log }: Staging,
-  tier: { path: string; spec: Pick<Resource<'tier'>['spec'], 'cidr'> },
-  address: number,
-  isTaken: boolean,
-): void {
-  const words = state.taken.get(tier.path);
-  if (words === undefined) return;
-  const prefix = parsePrefix(tier.spec.cidr)!;
-  if (isTaken) takeOffset(log, words, sizeOf(prefix), address - prefix.base);
-  else releaseOffset(log, words, sizeOf(prefix), address - prefix.base);
-}

@@ -1,29 +1,34 @@
 /** Every check by meaning there is. Order matters within a kind: what a later one reads, an earlier one has put in order. */
 import type { Kind } from '../resources/index.ts';
+import { addressPairs } from './address-pairs.ts';
 import type { Concern } from './concern.ts';
 import { gateway } from './gateway.ts';
 import { ifaceId } from './iface-id.ts';
 import { portMac, routerMac } from './mac.ts';
 import { networkPrefix } from './network-prefix.ts';
+import { neededHops } from './next-hops.ts';
 import { offeringProviders } from './offering.ts';
+import { peeredPrefix, peering } from './peers.ts';
 import { portAddresses } from './port-addresses.ts';
-import { ruleMeaning } from './rule.ts';
+import { routeMeaning } from './route.ts';
+import { steeringChain } from './steering.ts';
 import { systemId } from './system-id.ts';
 import { tierPrefix } from './tier-prefix.ts';
+import { trafficMeaning } from './traffic.ts';
 
 const all: { [K in Kind]: readonly Concern<K>[] } = {
   offering: [offeringProviders],
   hypervisor: [systemId],
   tenant: [],
-  policy: [],
-  network: [networkPrefix],
-  peering: [],
+  policy: [trafficMeaning],
+  network: [networkPrefix, peeredPrefix],
+  peering: [peering],
   tier: [tierPrefix, gateway, routerMac],
-  port: [portMac, portAddresses, ifaceId],
+  port: [portMac, portAddresses, ifaceId, addressPairs, neededHops],
   group: [],
-  rule: [ruleMeaning],
-  route: [],
-  steering: [],
+  rule: [trafficMeaning],
+  route: [routeMeaning],
+  steering: [trafficMeaning, steeringChain],
 };
 
 /** Concerns of a kind, for callers that hold a resource of any kind. */

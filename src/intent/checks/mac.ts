@@ -3,7 +3,7 @@ import { formatMac, generatedMac, isMulticastMac, parseMac } from '../addresses.
 import type { Path } from '../model.ts';
 import { tenantOf } from '../path.ts';
 import type { State } from '../state.ts';
-import type { Concern, Draft, Staging } from './concern.ts';
+import type { Concern, Draft, Report, Staging } from './concern.ts';
 import { giveBackMac, takeMac } from './holders.ts';
 
 export const portMac: Concern<'port'> = {
@@ -12,11 +12,7 @@ export const portMac: Concern<'port'> = {
   },
 
   judge(spec, report) {
-    if (spec.mac === undefined) return;
-    const mac = parseMac(spec.mac)!;
-    if (mac === 0) report('/mac', 'address.invalid', `${spec.mac} is no address: all bits are 0`);
-    else if (isMulticastMac(mac))
-      report('/mac', 'address.invalid', `${spec.mac} is a multicast address: the lowest bit of the first octet is set`);
+    if (spec.mac !== undefined) judgeMac(spec.mac, '/mac', report);
   },
 
   release({ state, log }, before, after) {
@@ -33,6 +29,14 @@ export const portMac: Concern<'port'> = {
     if (draft.spec.mac === undefined) draft.spec.mac = formatMac(takeGenerated(staging, draft));
   },
 };
+
+/** Tells what is no unicast address. */
+export function judgeMac(text: string, field: string, report: Report): void {
+  const mac = parseMac(text)!;
+  if (mac === 0) report(field, 'address.invalid', `${text} is no address: all bits are 0`);
+  else if (isMulticastMac(mac))
+    report(field, 'address.invalid', `${text} is a multicast address: the lowest bit of the first octet is set`);
+}
 
 /** The router of a tier has the MAC `generatedMac(tier.number)`. */
 export const routerMac: Concern<'tier'> = {

@@ -1,35 +1,67 @@
-/** The prefix of a network: a subnet of its own, and around all its tiers. */
-import { contains, lastOf, parsePrefix } from '../addresses.ts';
+/** The prefixes of a network: subnets of its own, and around all its tiers; and an MTU that its IP versions can do with. */
+import { canonicalIpPrefix, containsIpPrefix } from '../ip.ts';
+import type { Path, Resource } from '../model.ts';
+import type { State } from '../state.ts';
 import type { Concern } from './concern.ts';
-import { judgeSubnet } from './prefixes.ts';
+import { type Family, judgeSubnet, type Lengths } from './prefixes.ts';
+import { cidrOf, families, prefixIn } from './tier-families.ts';
 
 /** Longest and shortest prefix of a network. */
-export const networkLengths = { shortest: 8, longest: 29 } as const;
+export const networkLengths: Readonly<Record<Family, Lengths>> = {
+  4: { shortest: 8, longest: 29 },
+  6: { shortest: 16, longest: 126 },
+};
+
+/** What every host of the version must take, in bytes (RFC 791, RFC 8200). */
+const leastMtu = { 4: 576, 6: 1280 } as const;
 
 export const networkPrefix: Concern<'network'> = {
+  normalise(spec) {
+    if (spec.ipv6Cidr !== undefined) spec.ipv6Cidr = canonicalIpPrefix(spec.ipv6Cidr);
+  },
+
   judge(spec, report) {
-    judgeSubnet(spec.cidr, networkLengths.shortest, networkLengths.longest, '/cidr', report);
+    for (const family of families) {
+      const text = spec[cidrOf[family]];
+      if (text !== undefined) judgeSubnet(text, networkLengths[family], `/${cidrOf[family]}`, report);
+    }
+    const least = leastMtu[spec.ipv6Cidr === undefined ? 4 : 6];
+    if (spec.mtu !== undefined && spec.mtu < least)
+      report(
+        '/mtu',
+        'mtu.too-small',
+        `${spec.mtu} bytes are too few: ${spec.ipv6Cidr ? 'IPv6' : 'IPv4'} needs ${least}`,
+      );
   },
 
   conclude({ state, writes }, draft, before, report) {
-    if (before === undefined || before.spec.cidr === draft.spec.cidr) return;
-    const prefix = parsePrefix(draft.spec.cidr)!;
-    const tiers = state.prefixes.get(draft.path);
-    const last = tiers?.last();
-    if (tiers === undefined || last === undefined) return;
-    // Tiers do not overlap: when the outermost two lie inside, all do.
-    const end = lastOf(parsePrefix(state.getAs('tier', last[1])!.spec.cidr)!);
-    if (contains(prefix, tiers.first()![0]) && contains(prefix, end)) return;
-    for (const tier of state.children('tier', draft.path)) {
-      // A tier of the same transaction tells it itself.
-      if (writes(tier.path)) continue;
-      const { base } = parsePrefix(tier.spec.cidr)!;
-      if (!contains(prefix, base) || !contains(prefix, lastOf(parsePrefix(tier.spec.cidr)!)))
-        report(
-          '/cidr',
-          'address.outside',
-          `Tier ${tier.name} (${tier.spec.cidr}) would lie outside ${draft.spec.cidr}`,
-        );
+    if (before === undefined) return;
+    for (const family of families) {
+      const member = cidrOf[family];
+      const text = draft.spec[member];
+      if (before.spec[member] === text || allInside(state, draft.path, draft.spec, family)) continue;
+      const prefix = prefixIn(draft.spec, family);
+      for (const tier of state.children('tier', draft.path)) {
+        // A tier of the same transaction tells it itself.
+        if (writes(tier.path)) continue;
+        const inner = prefixIn(tier.spec, family);
+        if (inner === undefined || (prefix !== undefined && containsIpPrefix(prefix, inner))) continue;
+        const where = text === undefined ? `have ${member}, and the network none` : `lie outside ${text}`;
+        report(`/${member}`, 'address.outside', `Tier ${tier.name} (${tier.spec[member]}) would ${where}`);
+      }
     }
   },
 };
+
+/** Tiers do not overlap: when the outermost two lie inside, all do. */
+function allInside(state: State, network: Path, spec: Resource<'network'>['spec'], family: Family): boolean {
+  const tiers = state.prefixes.get(network);
+  const [lowest, highest] = family === 4 ? [0, 2 ** 32 - 1] : [2n ** 32n, 2n ** 128n - 1n];
+  const outermost = [tiers?.ceiling(lowest)?.[1], tiers?.floor(highest)?.[1]];
+  const prefix = prefixIn(spec, family);
+  return outermost.every((path) => {
+    const tier = path === undefined ? undefined : state.getAs('tier', path);
+    const inner = tier && prefixIn(tier.spec, family);
+    return inner === undefined || (prefix !== undefined && containsIpPrefix(prefix, inner));
+  });
+}

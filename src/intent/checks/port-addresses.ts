@@ -1,78 +1,84 @@
-/** IPs of a port: host addresses of its tier, unique in the network; the lowest free one when left out. */
-import { contains, formatIpv4, lastOf, parseIpv4, parsePrefix, sizeOf } from '../addresses.ts';
+/**
+ * IPs of a port: host addresses of its tier, unique in the network; of each IP version the tier has, the lowest free one
+ * when left out.
+ */
 import { lowestFree } from '../free-addresses.ts';
-import type { Path, Resource } from '../model.ts';
-import { formatPath } from '../path.ts';
+import { canonicalIp, formatIp, ipAt, isIn, parseIp } from '../ip.ts';
 import { equalJson } from '../spec.ts';
-import type { State } from '../state.ts';
 import type { Concern } from './concern.ts';
-import { endName, mark } from './gateway.ts';
-import { giveBackAddress, takeAddress } from './holders.ts';
+import { giveBackAddress, mark, takeAddress } from './holders.ts';
 import { judgeAddress } from './prefixes.ts';
+import { choiceIn, cidrOf, endName, families, heldBy, prefixIn, tierPath } from './tier-families.ts';
 
 export const portAddresses: Concern<'port'> = {
+  normalise(spec) {
+    if (spec.ips !== undefined) spec.ips = spec.ips.map(canonicalIp);
+  },
+
   judge(spec, report) {
     spec.ips?.forEach((ip, i) => {
       judgeAddress(ip, `/ips/${i}`, report);
+      if (spec.ips!.indexOf(ip) < i) report(`/ips/${i}`, 'request.invalid', `${ip} is there twice`);
     });
   },
 
-  release(staging, before, after) {
+  release({ state, log }, before, after) {
     if (equalJson(before.spec.ips, after?.ips)) return;
-    const tier = tierOf(staging.state, before.parent, before.spec.tier);
-    for (const ip of before.spec.ips) {
-      const address = parseIpv4(ip)!;
-      giveBackAddress(staging.state, staging.log, before.parent, address);
-      if (tier !== undefined) mark(staging, tier, address, false);
+    const tier = state.getAs('tier', tierPath(before.parent, before.spec.tier));
+    for (const text of before.spec.ips) {
+      const ip = parseIp(text)!;
+      giveBackAddress(state, log, before.parent, ip);
+      const prefix = tier && prefixIn(tier.spec, ip.family);
+      if (prefix !== undefined) mark(state, log, before.parent, tier!.path, prefix, ip, false);
     }
   },
 
-  claim(staging, draft, before, report) {
+  claim({ state, log, isBroken }, draft, before, report) {
     if (equalJson(before?.spec.ips, draft.spec.ips)) return;
-    const { state, log } = staging;
-    const tier = tierOf(state, draft.parent, draft.spec.tier);
+    const tier = state.getAs('tier', tierPath(draft.parent, draft.spec.tier));
     // Without its tier there is nothing to judge by; that the reference dangles is told.
-    if (draft.spec.ips === undefined || tier === undefined || staging.isBroken(tier.path)) return;
-    const prefix = parsePrefix(tier.spec.cidr)!;
-    draft.spec.ips.forEach((ip, i) => {
-      const address = parseIpv4(ip)!;
+    if (draft.spec.ips === undefined || tier === undefined || isBroken(tier.path)) return;
+    draft.spec.ips.forEach((text, i) => {
+      const ip = parseIp(text)!;
+      const prefix = prefixIn(tier.spec, ip.family);
       const field = `/ips/${i}`;
-      if (!contains(prefix, address)) {
-        report(field, 'address.outside', `${ip} is not inside ${tier.spec.cidr} of tier ${tier.name}`);
-      } else if (address === prefix.base || address === lastOf(prefix)) {
-        const end = endName(address === prefix.base);
-        report(field, 'address.invalid', `${ip} is ${end} of tier ${tier.name} (${tier.spec.cidr})`);
+      if (prefix === undefined) {
+        report(field, 'address.outside', `${text}: tier ${tier.name} has no ${cidrOf[ip.family]}`);
+        return;
+      }
+      const cidr = tier.spec[cidrOf[ip.family]];
+      const end = endName(prefix, ip);
+      if (!isIn(prefix, ip)) {
+        report(field, 'address.outside', `${text} is not inside ${cidr} of tier ${tier.name}`);
+      } else if (end !== undefined) {
+        report(field, 'address.invalid', `${text} is ${end} of tier ${tier.name} (${cidr})`);
       } else {
-        const holder = takeAddress(state, log, draft.parent, address, draft.path);
-        if (holder === undefined) mark(staging, tier, address, true);
-        else report(field, 'address.in-use', `${ip} ${heldBy(state, holder)}`);
+        const holder = takeAddress(state, log, draft.parent, ip, draft.path);
+        if (holder === undefined) mark(state, log, draft.parent, tier.path, prefix, ip, true);
+        else report(field, 'address.in-use', heldBy(state, ip, holder));
       }
     });
   },
 
-  fill(staging, draft, report) {
+  fill({ state, log, isBroken }, draft, report) {
     if (draft.spec.ips !== undefined) return;
-    const { state, log } = staging;
-    const tier = tierOf(state, draft.parent, draft.spec.tier);
-    const words = tier && state.taken.get(tier.path);
-    if (tier === undefined || words === undefined || staging.isBroken(tier.path)) return;
-    const prefix = parsePrefix(tier.spec.cidr)!;
-    const offset = lowestFree(words, sizeOf(prefix));
-    if (offset === undefined) {
-      report('/ips', 'address.exhausted', `No address is free in tier ${tier.name} (${tier.spec.cidr})`);
-      return;
+    const tier = state.getAs('tier', tierPath(draft.parent, draft.spec.tier));
+    if (tier === undefined || isBroken(tier.path)) return;
+    const ips: string[] = [];
+    for (const family of families) {
+      const prefix = prefixIn(tier.spec, family);
+      const words = state.taken[family].get(tier.path);
+      if (prefix === undefined || words === undefined) continue;
+      const offset = lowestFree(words, choiceIn(prefix));
+      if (offset === undefined) {
+        report('/ips', 'address.exhausted', `No address is free in tier ${tier.name} (${tier.spec[cidrOf[family]]})`);
+        continue;
+      }
+      const ip = ipAt(prefix, offset);
+      takeAddress(state, log, draft.parent, ip, draft.path);
+      mark(state, log, draft.parent, tier.path, prefix, ip, true);
+      ips.push(formatIp(ip));
     }
-    takeAddress(state, log, draft.parent, prefix.base + offset, draft.path);
-    mark(staging, tier, prefix.base + offset, true);
-    draft.spec.ips = [formatIpv4(prefix.base + offset)];
+    if (ips.length > 0) draft.spec.ips = ips;
   },
 };
-
-function tierOf(state: State, network: Path, name: string): Resource<'tier'> | undefined {
-  return state.getAs('tier', formatPath('tier', network, name));
-}
-
-function heldBy(state: State, holder: Path): string {
-  const tier = state.getAs('tier', holder);
-  return tier === undefined ? `is taken by ${holder}` : `is the gateway of tier ${tier.name}`;
-}

@@ -1,39 +1,69 @@
-/** The prefix of a tier: inside its network, apart from the other tiers. */
-import { containsPrefix, overlaps, parsePrefix } from '../addresses.ts';
+/** The prefixes of a tier: inside its network's, apart from the other tiers and from whatever else has addresses there. */
+import { canonicalIpPrefix, containsIpPrefix, formatIpPrefix, type IpPrefix } from '../ip.ts';
 import { SortedMap } from '../sorted.ts';
-import type { Concern } from './concern.ts';
-import { judgeSubnet } from './prefixes.ts';
+import type { State } from '../state.ts';
+import type { Concern, Draft } from './concern.ts';
+import { judgeSubnet, type Lengths } from './prefixes.ts';
+import { cidrOf, families, prefixIn, tiersAt } from './tier-families.ts';
 
-/** Longest and shortest prefix of a tier. */
-export const tierLengths = { shortest: 8, longest: 30 } as const;
+/**
+ * Longest and shortest prefix of a tier. In IPv6, interface identifiers have 64 bits (RFC 4291, 2.5.1), so that nobody
+ * needs more than a /64; a /126 has a gateway and two hosts, as an IPv4 /30 has one.
+ */
+export const tierLengths: Readonly<Record<4 | 6, Lengths>> = {
+  4: { shortest: 8, longest: 30 },
+  6: { shortest: 64, longest: 126 },
+};
 
 export const tierPrefix: Concern<'tier'> = {
-  judge(spec, report) {
-    judgeSubnet(spec.cidr, tierLengths.shortest, tierLengths.longest, '/cidr', report);
+  normalise(spec) {
+    if (spec.ipv6Cidr !== undefined) spec.ipv6Cidr = canonicalIpPrefix(spec.ipv6Cidr);
   },
 
-  // It never changes.
+  judge(spec, report) {
+    for (const family of families) {
+      const text = spec[cidrOf[family]];
+      if (text !== undefined) judgeSubnet(text, tierLengths[family], `/${cidrOf[family]}`, report);
+    }
+  },
+
+  // What is there never changes.
   release({ state, log }, before, after) {
     if (after !== undefined) return;
-    const { base } = parsePrefix(before.spec.cidr)!;
-    log.writeIn(state.prefixes, before.parent, () => new SortedMap(), base, undefined);
+    for (const family of families) {
+      const prefix = prefixIn(before.spec, family);
+      if (prefix !== undefined)
+        log.writeIn(state.prefixes, before.parent, () => new SortedMap(), prefix.value, undefined);
+    }
   },
 
   claim({ state, log, isBroken }, draft, before, report) {
-    const prefix = parsePrefix(draft.spec.cidr)!;
     const network = state.getAs('network', draft.parent);
-    if (network !== undefined && !isBroken(network.path) && !containsPrefix(parsePrefix(network.spec.cidr)!, prefix))
-      report('/cidr', 'address.outside', `${draft.spec.cidr} is not inside ${network.spec.cidr} of the network`);
-    if (before !== undefined) return;
-    const tiers = state.prefixes.get(draft.parent);
-    // What overlaps begins at or below our first address, or is the next one above it.
-    const neighbours = new Set([tiers?.floor(prefix.base)?.[1], tiers?.ceiling(prefix.base)?.[1]]);
-    for (const path of neighbours) {
-      const other = path === undefined ? undefined : state.getAs('tier', path);
-      if (other === undefined || !overlaps(prefix, parsePrefix(other.spec.cidr)!)) continue;
-      report('/cidr', 'address.overlap', `${draft.spec.cidr} overlaps tier ${other.name} (${other.spec.cidr})`);
+    for (const family of families) {
+      const prefix = prefixIn(draft.spec, family);
+      if (prefix === undefined) continue;
+      const field = `/${cidrOf[family]}`;
+      const text = draft.spec[cidrOf[family]]!;
+      if (network !== undefined && !isBroken(network.path)) {
+        const around = prefixIn(network.spec, family);
+        if (around === undefined)
+          report(field, 'address.outside', `${text}: network ${network.name} has no ${cidrOf[family]}`);
+        else if (!containsIpPrefix(around, prefix))
+          report(field, 'address.outside', `${text} is not inside ${formatIpPrefix(around)} of the network`);
+      }
+      if (before?.spec[cidrOf[family]] !== undefined) continue;
+      for (const other of overlapping(state, draft, prefix))
+        report(field, 'address.overlap', `${text} overlaps ${other}`);
+      if (state.prefixes.get(draft.parent)?.get(prefix.value) === undefined)
+        log.writeIn(state.prefixes, draft.parent, () => new SortedMap(), prefix.value, draft.path);
     }
-    if (tiers?.get(prefix.base) === undefined)
-      log.writeIn(state.prefixes, draft.parent, () => new SortedMap(), prefix.base, draft.path);
   },
 };
+
+function* overlapping(state: State, { path, parent }: Draft<'tier'>, prefix: IpPrefix): Iterable<string> {
+  for (const tier of tiersAt(state, parent, prefix))
+    if (tier.path !== path) yield `tier ${tier.name} (${tier.spec[cidrOf[prefix.family]]})`;
+  for (const pair of state.pairs.overlapping(parent, prefix))
+    yield `${formatIpPrefix(pair.prefix)}, an allowed address pair of ${pair.path}`;
+  for (const { path: route } of state.destinations.inside(parent, prefix)) yield `the destination of ${route}`;
+}

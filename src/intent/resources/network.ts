@@ -14,9 +14,10 @@ export const network = defineResource({
       ipv6Cidr: Type.Optional(Ipv6Prefix),
       mtu: Type.Optional(
         Type.Integer({
-          minimum: 576,
+          minimum: 1,
           maximum: 9000,
-          description: 'Largest IP packet, in bytes; what the underlay leaves when left out; with IPv6 1280 at least',
+          description:
+            'Largest IP packet, in bytes: 576 at least, with IPv6 1280; what the underlay leaves when left out',
         }),
       ),
       logDenied: Type.Optional(

@@ -18,7 +18,6 @@ export const peering = defineResource({
     },
     { additionalProperties: false },
   ),
-  immutable: ['networks'],
   references: [{ field: '/networks/*', kind: 'network', within: 'tenant' }],
   writers: ['orchestrator', 'tenant'],
   tenantReads: true,

@@ -70,6 +70,8 @@ export const Icmp = Type.Object(
   { additionalProperties: false, description: 'ICMP type and code; icmp and icmpv6 only' },
 );
 
+export type Icmp = Static<typeof Icmp>;
+
 export const Log = Type.Boolean({
   description: 'Whether connections it decides are logged, sampled and limited in rate',
 });

@@ -1,4 +1,5 @@
-/** Units of a bound port: on its own hypervisor, and on the others its network touches. */
+/** Units of a bound port: on its own hypervisor, on the others its network touches, and on those of peered networks. */
+import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
 import type { Path } from '../intent/model.ts';
 import { classifyPort } from '../pipeline/stages/classify.ts';
 import { livePort } from '../pipeline/stages/liveness.ts';
@@ -10,7 +11,7 @@ import { nextHops } from '../pipeline/stages/router.ts';
 import { admitSource, lookupFromTunnel } from '../pipeline/stages/tunnel.ts';
 import { portEpoch } from './epochs.ts';
 import { portFacts } from './facts.ts';
-import { isRouted, switchesOf } from './routing.ts';
+import { isRouted, peersOf, switchesOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
 
 export function portUnits(state: CompileState, path: Path): Unit[] {
@@ -42,14 +43,30 @@ export function portUnits(state: CompileState, path: Path): Unit[] {
       ],
     });
   }
-  const elsewhere = switchesOf(state, port.parent).filter((h) => h !== bound.hypervisor);
+  const network = switchesOf(state, port.parent);
+  const elsewhere = network.filter((h) => h !== bound.hypervisor);
+  const remote: RemotePort = { ...facts, peer: bound.hypervisor };
   if (elsewhere.length > 0) {
-    const remote: RemotePort = { ...facts, peer: bound.hypervisor };
     units.push({
       key: `port/${port.number}/remote`,
       on: elsewhere,
       flows: [...lookupRemote(remote), ...admitSource(remote), ...everywhere],
     });
   }
+  // The sender is on a switch of a peered network, and finds the port there; and the other way round, its packets are
+  // admitted there.
+  const beyond = new Set<HypervisorNumber>();
+  for (const peer of peersOf(view, port.parent)) {
+    const on = switchesOf(state, peer.path).filter((h) => h !== bound.hypervisor);
+    for (const h of on) if (!network.includes(h)) beyond.add(h);
+    if (on.length > 0)
+      units.push({ key: `port/${port.number}/in/${peer.number}`, on, flows: admitSource(remote, peer.id) });
+  }
+  if (beyond.size > 0)
+    units.push({
+      key: `port/${port.number}/beyond`,
+      on: [...beyond].sort((a, b) => a - b),
+      flows: [...lookupRemote(remote), ...nextHops(facts)],
+    });
   return units;
 }

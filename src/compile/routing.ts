@@ -3,7 +3,7 @@
  * tenant it is joined with. A network of one tier has nothing to route, and costs nothing for it.
  */
 import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
-import type { Path, View } from '../intent/model.ts';
+import type { Path, Resource, View } from '../intent/model.ts';
 import type { CompileState } from './state.ts';
 
 export function isRouted(view: View, network: Path): boolean {
@@ -13,19 +13,19 @@ export function isRouted(view: View, network: Path): boolean {
 }
 
 /** Networks joined with this one. */
-export function* peersOf(view: View, network: Path): Iterable<Path> {
+export function* peersOf(view: View, network: Path): Iterable<Resource<'network'>> {
   for (const r of view.referrers(network)) {
     if (r.kind !== 'peering') continue;
     for (const name of r.spec.networks) {
-      const path = `${r.parent}/networks/${name}`;
-      if (path !== network && view.getAs('network', path) !== undefined) yield path;
+      const peer = view.getAs('network', `${r.parent}/networks/${name}`);
+      if (peer !== undefined && peer.path !== network) yield peer;
     }
   }
 }
 
 /** All of it as one text: while it stays the same, ports need no look. */
 export function shape(view: View, network: Path): string {
-  const peers = [...peersOf(view, network)].map((p) => view.getAs('network', p)?.id).sort();
+  const peers = [...peersOf(view, network)].map(({ number }) => number).sort();
   return peers.length > 0 ? `routed ${peers.join(' ')}` : isRouted(view, network) ? 'routed' : '';
 }
 

@@ -7,14 +7,16 @@ import type { End, ModelPort, ModelRule, World } from './reference.ts';
 
 export const tenants = ['acme', 'umbrella'];
 const networksOf = ['shop', 'lab'];
-export const tiers = { web: '10.0.1.0/24', db: '10.0.2.0/24' } as const;
+/** Prefix of a network: the same everywhere, but where the two are peered. */
+const sixteen = (network: string, peered: boolean): string => (peered && network === 'lab' ? '10.1' : '10.0');
+const tiers = { web: 1, db: 2 } as const;
 const groups = ['red', 'blue'];
 const services = ['22', '80', '443', '8000-8100'];
 
 const tierName = fc.constantFrom<'web' | 'db'>('web', 'web', 'db');
 
 /** Ports of one network; MACs unique in the tenant, so the two networks take from two halves of the same small pool. */
-function portsOf(tenant: string, network: string): fc.Arbitrary<ModelPort[]> {
+function portsOf(tenant: string, network: string, peered: boolean): fc.Arbitrary<ModelPort[]> {
   const half = networksOf.indexOf(network);
   const one = fc.record({
     slot: fc.integer({ min: 0, max: 3 }),
@@ -29,8 +31,7 @@ function portsOf(tenant: string, network: string): fc.Arbitrary<ModelPort[]> {
       name: `p${slot}`,
       tier,
       mac: `02:00:00:00:0${half}:0${slot}`,
-      // The same addresses in every network of every tenant.
-      ip: `10.0.${tier === 'web' ? 1 : 2}.${10 + slot}`,
+      ip: `${sixteen(network, peered)}.${tiers[tier]}.${10 + slot}`,
       groups: g,
       bound,
     })),
@@ -43,7 +44,7 @@ function endOf(ports: readonly ModelPort[]): fc.Arbitrary<End> {
     fc.constantFrom(...groups).map((group): End => ({ group })),
     fc.constantFrom(...ports.map((p) => p.name)).map((port): End => ({ port })),
     fc
-      .constantFrom('10.0.0.0/16', '10.0.1.0/24', '10.0.1.8/30', '10.0.1.10/32', '0.0.0.0/0')
+      .constantFrom('10.0.0.0/16', '10.0.1.0/24', '10.0.1.8/30', '10.0.1.10/32', '10.1.0.0/16', '0.0.0.0/0')
       .map((cidr): End => ({ cidr })),
     fc.constant<End>({ any: true }),
     fc.constant<End>({ tier: 'web' }),
@@ -73,29 +74,36 @@ function rulesOf(tenant: string, network: string, ports: readonly ModelPort[]): 
     .map((list) => list.map(({ service, ...r }) => ({ tenant, network, ...r, ...service })));
 }
 
-const part: fc.Arbitrary<World> = fc
-  .tuple(
-    ...tenants.flatMap((t) =>
-      networksOf.map((n) =>
-        portsOf(t, n).chain((ports) => rulesOf(t, n, ports).map((rules): World => ({ ports, rules }))),
-      ),
-    ),
-  )
-  .map((parts) => ({ ports: parts.flatMap((p) => p.ports), rules: parts.flatMap((p) => p.rules) }));
+type Part = Omit<World, 'peered'>;
 
-export const world: fc.Arbitrary<World> = part;
+function networkOf(tenant: string, network: string, peered: boolean): fc.Arbitrary<Part> {
+  return portsOf(tenant, network, peered).chain((ports) =>
+    rulesOf(tenant, network, ports).map((rules) => ({ ports, rules })),
+  );
+}
+
+export const world: fc.Arbitrary<World> = fc
+  .subarray(tenants)
+  .chain((peered) =>
+    fc
+      .tuple(...tenants.flatMap((t) => networksOf.map((n) => networkOf(t, n, peered.includes(t)))))
+      .map((parts) => ({ ports: parts.flatMap((p) => p.ports), rules: parts.flatMap((p) => p.rules), peered })),
+  );
 
 /** Resources of a world, as /v1/apply takes them. */
-export function orders({ ports, rules }: World): { path: string; spec: Record<string, unknown> }[] {
+export function orders({ ports, rules, peered }: World): { path: string; spec: Record<string, unknown> }[] {
   const found = new Map<string, Record<string, unknown>>();
   for (const t of tenants) {
     found.set(`tenants/${t}`, {});
     for (const n of networksOf) {
       const base = `tenants/${t}/networks/${n}`;
-      found.set(base, { offering: 'basic', cidr: '10.0.0.0/16' });
-      for (const [tier, cidr] of Object.entries(tiers)) found.set(`${base}/tiers/${tier}`, { cidr });
+      const prefix = sixteen(n, peered.includes(t));
+      found.set(base, { offering: 'basic', cidr: `${prefix}.0.0/16` });
+      for (const [tier, third] of Object.entries(tiers))
+        found.set(`${base}/tiers/${tier}`, { cidr: `${prefix}.${third}.0/24` });
       for (const g of groups) found.set(`${base}/groups/${g}`, {});
     }
+    if (peered.includes(t)) found.set(`tenants/${t}/peerings/both`, { networks: networksOf });
   }
   for (const p of ports) {
     found.set(`tenants/${p.tenant}/networks/${p.network}/ports/${p.name}`, {

@@ -39,7 +39,8 @@ export type Packet = {
   ttl: number;
 };
 
-export type World = { ports: ModelPort[]; rules: ModelRule[] };
+/** In `peered` tenants the two networks are routed to each other. */
+export type World = { ports: ModelPort[]; rules: ModelRule[]; peered: string[] };
 
 const bits = (ip: string): string =>
   ip
@@ -76,27 +77,34 @@ function bridged({ ports }: World, { from, dstMac, dstIp }: Packet): ModelPort |
   return to?.network === from.network && to.tier === from.tier && to.ip === dstIp ? to : undefined;
 }
 
-/** Anybody in the network, while there is time to live. */
-function routed({ ports }: World, { from, dstIp, ttl }: Packet): ModelPort | undefined {
+/** Anybody in the network, or in the one it is peered with, while there is time to live. */
+function routed({ ports, peered }: World, { from, dstIp, ttl }: Packet): ModelPort | undefined {
   if (ttl <= 1) return undefined;
-  return ports.find((p) => p.bound && p.tenant === from.tenant && p.network === from.network && p.ip === dstIp);
+  const reachable = ports.filter(
+    (p) => p.bound && p.tenant === from.tenant && (p.network === from.network || peered.includes(p.tenant)),
+  );
+  return reachable.find((p) => p.ip === dstIp);
 }
 
-/** The port that receives the first packet of a connection, or undefined when nobody does. */
-export function receiver(world: World, packet: Packet): ModelPort | undefined {
-  const { from } = packet;
-  if (!from.bound || packet.srcMac !== from.mac || packet.srcIp !== from.ip) return undefined;
-  const to = packet.dstMac === 'router' ? routed(world, packet) : bridged(world, packet);
-  if (to === undefined || to === from) return undefined;
+function allowed(world: World, owner: ModelPort, packet: Packet): boolean {
   const speaking = world.rules.filter(
     (r) =>
-      r.tenant === from.tenant &&
-      r.network === from.network &&
+      r.tenant === owner.tenant &&
+      r.network === owner.network &&
       speaks(r, packet) &&
       covers(world, r, r.from, packet.srcIp) &&
       covers(world, r, r.to, packet.dstIp),
   );
   const first = Math.min(...speaking.map((r) => r.priority));
   const deciding = speaking.filter((r) => r.priority === first);
-  return deciding.length > 0 && deciding.every((r) => r.action === 'allow') ? to : undefined;
+  return deciding.length > 0 && deciding.every((r) => r.action === 'allow');
+}
+
+/** The port that receives the first packet of a connection, or undefined when nobody does. Both ends are judged. */
+export function receiver(world: World, packet: Packet): ModelPort | undefined {
+  const { from } = packet;
+  if (!from.bound || packet.srcMac !== from.mac || packet.srcIp !== from.ip) return undefined;
+  const to = packet.dstMac === 'router' ? routed(world, packet) : bridged(world, packet);
+  if (to === undefined || to === from) return undefined;
+  return allowed(world, from, packet) && allowed(world, to, packet) ? to : undefined;
 }

@@ -17,7 +17,12 @@ const hostOf = (p: ModelPort): number => (Number(p.name.at(-1)) + (p.network ===
 
 function packetOf(w: World, pick: (n: number) => number): Packet {
   const from = w.ports[pick(w.ports.length)]!;
-  const near = w.ports.filter((p) => p !== from && p.tenant === from.tenant && p.network === from.network);
+  const near = w.ports.filter(
+    (p) =>
+      p !== from &&
+      p.tenant === from.tenant &&
+      (p.network === from.network || (w.peered.includes(p.tenant) && pick(2) > 0)),
+  );
   const to = near.length === 0 || pick(4) === 0 ? w.ports[pick(w.ports.length)]! : near[pick(near.length)]!;
   const other = w.ports[pick(w.ports.length)]!;
   const spoil = pick(12);
@@ -25,7 +30,7 @@ function packetOf(w: World, pick: (n: number) => number): Packet {
     from,
     srcMac: spoil === 0 ? other.mac : from.mac,
     srcIp: spoil === 1 ? other.ip : from.ip,
-    dstMac: to.tier !== from.tier || pick(8) === 0 ? 'router' : to.mac,
+    dstMac: to.tier !== from.tier || to.network !== from.network || pick(8) === 0 ? 'router' : to.mac,
     dstIp: spoil === 2 ? other.ip : to.ip,
     protocol: (['tcp', 'tcp', 'udp', 'icmp'] as const)[pick(4)]!,
     port: [22, 80, 443, 8050, 9999][pick(5)]!,
@@ -67,6 +72,7 @@ async function clear(core: TestCore, switches: DummySwitch[]): Promise<void> {
         for (const r of core.intent.children(kind, n.path)) doomed.push(r.path);
       doomed.push(n.path);
     }
+    for (const p of core.intent.children('peering', t.path)) doomed.push(p.path);
     doomed.push(t.path);
   }
   await core.intent.transact(
@@ -86,6 +92,7 @@ test('every packet meets the fate the orders give it, on both ends', { timeout: 
   let denied = 0;
   let tunnelled = 0;
   let routed = 0;
+  let peered = 0;
   await fc.assert(
     fc.asyncProperty(world, fc.infiniteStream(fc.nat()), async (w, noise) => {
       const ofports = await realise(core, w, switches);
@@ -122,6 +129,7 @@ test('every packet meets the fate the orders give it, on both ends', { timeout: 
         if (expected === undefined) continue;
         if (hostOf(expected) !== hostOf(from)) tunnelled++;
         if (isRouted) routed++;
+        if (expected.network !== from.network) peered++;
       }
       await clear(core, switches);
       expect(differences(core)).toEqual([]);
@@ -133,4 +141,5 @@ test('every packet meets the fate the orders give it, on both ends', { timeout: 
   expect(denied).toBeGreaterThan(runs);
   expect(tunnelled).toBeGreaterThan(0);
   expect(routed).toBeGreaterThan(0);
+  expect(peered).toBeGreaterThan(0);
 });

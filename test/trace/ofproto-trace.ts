@@ -1,4 +1,5 @@
 /** What `ovs-appctl ofproto/trace` says, as the look-ups and outputs it went through. */
+import type { FieldName } from '../../src/pipeline/flow.ts';
 import type { TraceEvent } from '../../src/trace/interpreter.ts';
 import type { Packet } from '../../src/trace/packet.ts';
 
@@ -83,13 +84,15 @@ const names: Record<string, [string, (value: bigint) => string]> = {
   tun_id: ['tun_id', hex],
 };
 
-/** The packet in the notation of ofproto/trace. */
+/** The packet in the notation of ofproto/trace, which wants protocols before their fields. */
 export function notation(packet: Packet): string {
-  const parts: string[] = [];
-  for (const [field, value] of packet.entries()) {
-    const known = names[field];
-    if (known === undefined) throw new Error(`no notation for ${field}`);
-    parts.push(`${known[0]}=${known[1](value)}`);
-  }
-  return parts.join();
+  const values = new Map(packet.entries());
+  for (const [field, value] of values)
+    if (!(field in names) && value !== 0n) throw new Error(`no notation for ${field}`);
+  return Object.entries(names)
+    .flatMap(([field, [name, format]]) => {
+      const value = values.get(field as FieldName);
+      return value === undefined ? [] : [`${name}=${format(value)}`];
+    })
+    .join();
 }

@@ -1,0 +1,234 @@
+/**
+ * From how a packet ended to why: what decided, who could order otherwise, and what. Written for operators and tenants
+ * alike, so no hypervisor is named here.
+ */
+import { formatIp } from '../intent/ip.ts';
+import type { Path, Resource, View } from '../intent/model.ts';
+import { networkOf, tenantOf } from '../intent/path.ts';
+import type { Placement } from '../inventory/placement.ts';
+import { cookieResource } from '../pipeline/cookie.ts';
+import { registers, subfield } from '../pipeline/registers.ts';
+import type { Decision, Verdict } from './answer.ts';
+import { beginsJudgement, carriesOut, decides, routes, type Side, type Stop, sideFrom, stopAt } from './decisions.ts';
+import type { Lookup } from './interpreter.ts';
+import { missingRoute, missingRule, serviceText } from './orders.ts';
+import type { Resolved } from './request.ts';
+import type { End, Walk } from './walk.ts';
+
+export type Explained = { view: View; placement: Placement; inWords(path: Path): string };
+
+/** What counts first where copies of a packet ended differently. */
+const weight: Record<End['kind'], number> = {
+  delivered: 0,
+  answered: 1,
+  unknown: 2,
+  group: 3,
+  'to-controller': 4,
+  'ttl-expired': 5,
+  'unknown-port': 6,
+  'too-deep': 7,
+  refused: 8,
+};
+
+export function explain(around: Explained, asked: Resolved, walk: Walk): Verdict {
+  const [end] = walk.ends.toSorted((a, b) => weight[a.kind] - weight[b.kind]);
+  if (end === undefined) throw new Error('a walk without an end');
+  const decisions = decisionsOf(around, asked, walk);
+  const { outcome, reason, text, needs } = conclude(around, asked, walk, end, decisions);
+  return { outcome, reason, text, decisions, needs };
+}
+
+type Conclusion = Omit<Verdict, 'decisions'>;
+
+function conclude(around: Explained, asked: Resolved, walk: Walk, end: End, decisions: Decision[]): Conclusion {
+  const target = formatIp(asked.target);
+  const refused = (reason: Verdict['reason'], text: string, ...needs: string[]): Conclusion => {
+    return { outcome: 'refused', reason, text, needs };
+  };
+  switch (end.kind) {
+    case 'delivered':
+      return { outcome: 'delivered', reason: 'delivered', text: `Delivered to ${around.inWords(end.port)}`, needs: [] };
+    case 'answered':
+      return { outcome: 'answered', reason: 'answered', text: `The switch answers for ${target} itself`, needs: [] };
+    case 'unknown':
+      return {
+        outcome: 'unknown',
+        reason: 'unreachable-hypervisor',
+        text: 'The packet leaves towards a hypervisor whose switch cannot be asked now',
+        needs: ['The hypervisor connected again, to say what becomes of the packet there'],
+      };
+    case 'group':
+    case 'too-deep':
+    case 'unknown-port':
+      return { outcome: 'unknown', reason: 'not-followed', text: notFollowed(end), needs: [] };
+    case 'ttl-expired':
+      return refused('time-to-live', 'Its time to live runs out at the router', 'A larger time to live at the sender');
+    case 'to-controller':
+    case 'refused': {
+      const stop = stopOf(end.at);
+      return stop === 'rules' ? denied(around, asked, decisions) : stopped(around, asked, walk, stop);
+    }
+    default:
+      return end satisfies never;
+  }
+}
+
+function notFollowed(end: Extract<End, { kind: 'group' | 'too-deep' | 'unknown-port' }>): string {
+  if (end.kind === 'group') return `It goes to group ${end.group}, whose buckets are not followed`;
+  if (end.kind === 'unknown-port') return 'It leaves by a port that Keyway knows nothing of';
+  return 'It passes more tables than a switch goes through';
+}
+
+/** The route table drops what has no time to live left before it looks for a route. */
+function stopOf(at: Lookup): Stop {
+  const stop = stopAt(at.table);
+  return stop === 'no-route' && (at.packet.get('ip_ttl') ?? 64n) <= 1n ? 'time-to-live' : stop;
+}
+
+function denied({ view }: Explained, asked: Resolved, decisions: readonly Decision[]): Conclusion {
+  const last = decisions.at(-1);
+  const common = { outcome: 'refused', reason: 'rules' } as const;
+  const sides = { sender: "the sender's side", receiver: "the receiver's side" };
+  const where = sides[last?.side ?? 'sender'];
+  if (last?.action === 'deny' && last.by === 'policy') {
+    const needs = ["A change of the operator's policy: it goes before every rule of a tenant"];
+    return { ...common, text: `Denied by the operator's policy, on ${where}`, needs };
+  }
+  const needs = [missingRule(view, asked, last)];
+  if (last?.action === 'deny' && last.by === 'rule')
+    return { ...common, text: `Denied by ${nameOf(last.path!)}, on ${where}`, needs };
+  return { ...common, text: `No rule allows it: denied by default, on ${where}`, needs };
+}
+
+const nameOf = (path: Path): string => `rule ${path.slice(path.lastIndexOf('/') + 1)}`;
+
+function stopped(around: Explained, asked: Resolved, walk: Walk, reason: Stop): Conclusion {
+  const { sender, receiver } = asked;
+  const [source, target] = [formatIp(sender.ip), formatIp(asked.target)];
+  const port = sender.port.path;
+  const refused = (text: string, ...needs: string[]): Conclusion => ({ outcome: 'refused', reason, text, needs });
+  switch (reason) {
+    case 'not-programmed':
+      return refused('The switch does not know the port it comes from', `Status programmed of ${port}`);
+    case 'source':
+      return refused(`The port may not send as ${source}`, `${source} among ips or allowedAddressPairs of ${port}`);
+    case 'no-neighbour':
+      return refused(`Nobody answers for ${target}`, ...absent(around, asked));
+    case 'gateway':
+      return refused('The gateway does not take it', 'Another destination: a gateway only answers pings');
+    case 'untracked':
+      return refused('Connection tracking has no use for it', 'An IPv4 or IPv6 packet');
+    case 'invalid':
+      return refused(
+        'Connection tracking holds it for invalid: it belongs to no connection and can open none',
+        'The packet that opens the connection first',
+      );
+    case 'time-to-live':
+      return refused('Its time to live runs out at the router', 'A larger time to live at the sender');
+    case 'too-big':
+      return refused('It is larger than the way takes', 'Smaller packets: the MTU of the network');
+    case 'steering':
+      return refused(
+        'A steering rule sends it through a port that is not there',
+        'That port bound, or onFailure open in the steering rule',
+      );
+    case 'no-route':
+      return refused(`The network has no route to ${target}`, ...missingRoute(around.view, asked));
+    case 'no-receiver': {
+      const routed = walk.hops.some((hop) => hop.events.some((e) => e.kind === 'lookup' && routes(e.table)));
+      const unbound = receiver !== undefined && around.placement.get(receiver.port.path) === undefined;
+      if (unbound) {
+        const text = `${around.inWords(receiver.port.path)} is bound nowhere`;
+        return { ...refused(text, ...absent(around, asked)), reason: 'unbound' };
+      }
+      const where = routed ? 'in the network it is routed to' : 'in its tier with that MAC';
+      return refused(`No port has ${target} ${where}`, ...absent(around, asked));
+    }
+    case 'tunnel-key':
+    case 'receiver-not-programmed':
+    case 'sender-not-known':
+      return refused(
+        `The receiver's switch does not know the ${reason === 'sender-not-known' ? 'sender' : 'receiver'} yet`,
+        `Status programmed of ${port} and ${receiver?.port.path ?? target}; else: keyway doctor`,
+      );
+    case 'output':
+      return refused('It would leave by the port it came in by', 'Another receiver than the sender');
+    case 'rules':
+    case 'elsewhere':
+      return refused('The pipeline ends there', 'See the last table: keyway flows dump');
+    default:
+      return reason satisfies never;
+  }
+}
+
+/** What is missing where nobody has the destination's address. */
+export function absent({ placement }: Explained, { sender, receiver, target }: Resolved): string[] {
+  const text = formatIp(target);
+  if (receiver === undefined)
+    return [`A port with ${text} in tier ${sender.port.spec.tier} of ${networkOf(sender.port.path)}`];
+  const { path } = receiver.port;
+  if (placement.get(path) === undefined) return [`${path} bound: a VM's interface with its ifaceId on a hypervisor`];
+  if (receiver.port === sender.port) return ['Another receiver than the sender'];
+  return [`Status programmed of ${path}`];
+}
+
+/** Of each side that was asked, what decided: the last rule or policy that spoke before the side's decision was carried out. */
+function decisionsOf(around: Explained, asked: Resolved, { hops }: Walk): Decision[] {
+  const found: Decision[] = [];
+  let side: Side = 'sender';
+  let spoke: Resource<'rule'> | Resource<'policy'> | undefined;
+  for (const { events } of hops) {
+    for (const [i, e] of events.entries()) {
+      if (e.kind !== 'lookup') continue;
+      side = sideFrom(e.table) ?? side;
+      if (beginsJudgement(e.table)) spoke = undefined;
+      if (decides(e.table) && e.flow !== undefined) spoke = deciding(around.view, e) ?? spoke;
+      if (e.depth > 0 || !carriesOut(e.table)) continue;
+      // A side may go through several of these tables: the last of them counts.
+      const next = events.slice(i + 1).find((l): l is Lookup => l.kind === 'lookup' && l.depth === 0);
+      if (next !== undefined && carriesOut(next.table)) continue;
+      found.push(decision(around, asked, side, next !== undefined, spoke));
+      spoke = undefined;
+    }
+  }
+  return found;
+}
+
+function deciding(view: View, { flow, packet }: Lookup): Resource<'rule'> | Resource<'policy'> | undefined {
+  const resource = view.byNumber(cookieResource(flow!.cookie));
+  if (resource?.kind === 'rule' || resource?.kind === 'policy') return resource;
+  // Flows that several rules share carry the one that decides in a register.
+  const set = flow!.actions.find((a) => a.type === 'setField' && a.field === registers.rule.field);
+  const id = set?.type === 'setField' ? Number(set.value) : Number(packet.read(subfield(registers.rule)) ?? 0n);
+  if (id === 0) return undefined;
+  for (const policy of view.children('policy', '')) if (policy.id === id) return policy;
+  return resource?.kind === 'network'
+    ? [...view.children('rule', resource.path)].find((rule) => rule.id === id)
+    : undefined;
+}
+
+function decision(
+  { view, inWords }: Explained,
+  asked: Resolved,
+  side: Side,
+  passed: boolean,
+  spoke: Resource<'rule'> | Resource<'policy'> | undefined,
+): Decision {
+  const action = passed ? 'allow' : 'deny';
+  if (spoke === undefined || spoke.spec.action !== action) {
+    const text = passed
+      ? 'passes as part of a connection that was allowed'
+      : `no rule of ${inWords(networkOfSide(view, asked, side))} allows ${serviceText(asked)}`;
+    return { side, by: 'default', action, text };
+  }
+  const { path, revision, spec } = spoke;
+  const what = `${spec.action} ${spec.protocol}${spec.ports === undefined ? '' : ` ${spec.ports.join(', ')}`}`;
+  const end = (e: object): string => Object.entries(e).map(([k, v]) => (k === 'any' ? 'any' : `${k} ${String(v)}`))[0]!;
+  const text = `${what} from ${end(spec.from)} to ${end(spec.to)}, priority ${spec.priority}`;
+  return { side, by: spoke.kind, action, path, revision, text };
+}
+
+export function networkOfSide(_view: View, { sender, receiver }: Resolved, side: Side): Path {
+  const port = side === 'receiver' && receiver !== undefined ? receiver.port : sender.port;
+  return networkOf(port.path) ?? tenantOf(port.path)!;
+}

@@ -1,0 +1,81 @@
+/** What would have to be ordered for a packet to pass, as somebody would write the order. */
+import { formatIp, type Ip, isIn, parseIpPrefix } from '../intent/ip.ts';
+import type { Path, Resource, View } from '../intent/model.ts';
+import { networkOf, tenantOf } from '../intent/path.ts';
+import { canonicalProtocol } from '../intent/protocols.ts';
+import type { Decision } from './answer.ts';
+import { type Resolved, reachable } from './request.ts';
+
+const bits = ({ family }: Ip): number => (family === 4 ? 32 : 128);
+
+/** `tcp 5432`, `icmp type 8`, `gre`. */
+export function serviceText({ protocol, destinationPort, icmp }: Resolved): string {
+  const name = canonicalProtocol(String(protocol)) ?? String(protocol);
+  if (name === 'icmp' || name === 'icmpv6') return `${name} type ${icmp.type}`;
+  return ['tcp', 'udp', 'sctp'].includes(name) ? `${name} ${destinationPort}` : name;
+}
+
+/** Who opens the connection, and to what: of a reply, the other side and its source port. */
+function opened(asked: Resolved): {
+  from: [Resource<'port'> | undefined, Ip];
+  to: [Resource<'port'> | undefined, Ip];
+  service: string;
+} {
+  const { sender, receiver, target } = asked;
+  const ends: [[Resource<'port'> | undefined, Ip], [Resource<'port'> | undefined, Ip]] = [
+    [sender.port, sender.ip],
+    [receiver?.port, target],
+  ];
+  if (asked.state !== 'reply') return { from: ends[0], to: ends[1], service: serviceText(asked) };
+  return { from: ends[1], to: ends[0], service: serviceText(opening(asked)) };
+}
+
+/** The packet that opened the connection of a reply, as far as ports and ICMP types go. */
+export function opening(asked: Resolved): Resolved {
+  const requests: Record<number, number> = { 0: 8, 14: 13, 16: 15, 18: 17, 129: 128 };
+  const { sourcePort, destinationPort, icmp } = asked;
+  const type = requests[icmp.type] ?? icmp.type;
+  return { ...asked, sourcePort: destinationPort, destinationPort: sourcePort, icmp: { ...icmp, type } };
+}
+
+/** The allow rule that is missing on the side that denied. */
+export function missingRule(view: View, asked: Resolved, denied: Decision | undefined): string {
+  const { from, to, service } = opened(asked);
+  const judged = denied?.side === 'receiver' ? (asked.receiver?.port ?? asked.sender.port) : asked.sender.port;
+  const network = networkOf(judged.path)!;
+  const rule = `an allow rule in ${network} from ${end(network, ...from)} to ${end(network, ...to)}, ${service}`;
+  if (denied?.by !== 'rule' || denied.path === undefined) return rule;
+  const priority = view.getAs('rule', denied.path)?.spec.priority ?? 0;
+  const name = denied.path.slice(denied.path.lastIndexOf('/') + 1);
+  return priority <= 1
+    ? `rule ${name} deleted or changed`
+    : `${rule}, with a priority below ${priority} (rule ${name})`;
+}
+
+function end(network: Path, port: Resource<'port'> | undefined, ip: Ip): string {
+  if (port !== undefined && networkOf(port.path) === network) return `tier ${port.spec.tier}`;
+  return `cidr ${formatIp(ip)}/${bits(ip)}`;
+}
+
+/** A peering where another network of the tenant has the destination; else a tier or a static route. */
+export function missingRoute(view: View, { sender, target }: Resolved): string[] {
+  const network = networkOf(sender.port.path)!;
+  const tenant = tenantOf(network)!;
+  const known = new Set(reachable(view, network));
+  const text = formatIp(target);
+  for (const other of view.children('network', tenant)) {
+    const prefixes = [other.spec.cidr, other.spec.ipv6Cidr];
+    if (!prefixes.some((p) => p !== undefined && holds(p, target))) continue;
+    if (!known.has(other.path)) {
+      const names = [network, other.path].map((path) => path.slice(path.lastIndexOf('/') + 1));
+      return [`a peering of ${names.join(' and ')} in ${tenant}: the networks are not peered`];
+    }
+    if (other.path === network) return [`a tier of ${network} that has ${text}, or a route to it`];
+  }
+  return [`a route in ${network} with destination ${text}/${bits(target)}, or a prefix around it`];
+}
+
+function holds(prefix: string, ip: Ip): boolean {
+  const parsed = parseIpPrefix(prefix);
+  return parsed !== undefined && isIn(parsed, ip);
+}

@@ -1,0 +1,83 @@
+/** What happened on each switch, in the words and notations operators know. */
+import { ctState } from '../pipeline/flow.ts';
+import { tableName } from '../pipeline/tables.ts';
+import type { AnsweredHop, Step } from './answer.ts';
+import type { TraceEvent } from './interpreter.ts';
+import type { Surroundings } from './surroundings.ts';
+import type { Hop, Walk } from './walk.ts';
+
+type Words = Pick<Surroundings, 'fleet' | 'plugin' | 'purposeOf' | 'inWords'>;
+
+export function describeHops(words: Words, { hops, ends }: Walk): AnsweredHop[] {
+  return hops.map((hop, at) => {
+    const steps = stepsOf(words, hop);
+    for (const end of ends) {
+      if (end.hop !== at || end.kind !== 'unknown') continue;
+      const text = `${words.fleet.name(end.peer)} cannot be asked: ${end.why}`;
+      steps.push({ kind: 'note', depth: 0, text });
+    }
+    return { hypervisor: words.fleet.name(hop.hypervisor), arrives: arrives(words, hop), inPort: hop.inPort, steps };
+  });
+}
+
+function arrives({ fleet, inWords }: Words, { from }: Hop): string {
+  if (from === undefined) return 'from an unknown port';
+  return from.kind === 'vm' ? `from ${inWords(from.port)}` : `by the tunnel from ${fleet.name(from.peer)}`;
+}
+
+function stepsOf(words: Words, { events }: Hop): Step[] {
+  let depth = 0;
+  return events.map((e): Step => {
+    if (e.kind === 'lookup') {
+      depth = e.depth;
+      return lookup(words, e);
+    }
+    return { kind: 'note', depth, text: note(e) };
+  });
+}
+
+function lookup({ plugin, purposeOf }: Words, e: Extract<TraceEvent, { kind: 'lookup' }>): Step {
+  const { table, depth, flow } = e;
+  const name = tableName(table) ?? String(table);
+  if (flow === undefined) return { kind: 'table', table, name, depth };
+  const { path, text } = purposeOf(flow.cookie);
+  return {
+    kind: 'table',
+    table,
+    name,
+    depth,
+    flow: plugin.format(flow),
+    packets: Number(flow.packets),
+    purpose: text,
+    ...(path === undefined ? {} : { serves: path }),
+  };
+}
+
+const states = Object.entries(ctState);
+
+function note(e: Exclude<TraceEvent, { kind: 'lookup' }>): string {
+  switch (e.kind) {
+    case 'output':
+      return `out of port ${e.port}`;
+    case 'skipped-output':
+      return `not out of port ${e.port}, by which it came in`;
+    case 'controller':
+      return 'to the controller';
+    case 'track': {
+      const names = states.filter(([, bit]) => (e.state & bit) !== 0).map(([name]) => `+${name}`);
+      return `connection tracking in zone ${e.zone} says ${names.join('')}`;
+    }
+    case 'commit':
+      return `remembered in zone ${e.zone}, ct_label=0x${e.label.toString(16)}`;
+    case 'meter':
+      return `through meter ${e.meter}`;
+    case 'group':
+      return `to group ${e.group}, whose buckets are not followed`;
+    case 'ttl-expired':
+      return 'its time to live runs out';
+    case 'too-deep':
+      return 'more tables than a switch goes through';
+    default:
+      return e satisfies never;
+  }
+}

@@ -1,0 +1,104 @@
+/** Packets over a compiled cloud: ours go the way ofproto/trace goes, switch by switch. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { parseMac } from '../../src/intent/addresses.ts';
+import { parseIp } from '../../src/intent/ip.ts';
+import { neighbourRequest, probePacket } from '../../src/trace/probe.ts';
+import { SwitchesNow } from '../../src/trace/surroundings.ts';
+import { walk } from '../../src/trace/walk.ts';
+import { openVswitchOrSkip } from '../support/open-vswitch.ts';
+import { boundPorts, openTraceCloud } from './cloud.ts';
+import { ctNext, notation, stepsOfEvents, stepsOfText } from './ofproto-trace.ts';
+
+const runs = Number(process.env.KEYWAY_TRACE_RUNS ?? 60);
+
+const someone = fc.constantFrom(...boundPorts);
+const protocols = fc.constantFrom(
+  { protocol: 6, targetPort: 5432 },
+  { protocol: 6, targetPort: 8050 },
+  { protocol: 6, targetPort: 443 },
+  { protocol: 6, targetPort: 23 },
+  { protocol: 17, targetPort: 53 },
+  { protocol: 1, targetPort: 0 },
+  { protocol: 47, targetPort: 0 },
+);
+
+const question = fc.record({
+  from: someone,
+  to: fc.oneof(
+    someone.chain((p) => fc.constantFrom(...p.ips)),
+    fc.constantFrom(
+      '10.0.2.13',
+      '10.0.1.1',
+      '10.0.2.1',
+      '192.168.7.9',
+      '10.2.1.11',
+      '10.9.9.9',
+      'fd00:1:0:2::1',
+      'fd00:9::1',
+    ),
+  ),
+  mac: fc.constantFrom('receiver', 'router', 'router', 'router'),
+  spoiled: fc.constantFrom('', '', '', '', 'mac', 'ip'),
+  ttl: fc.constantFrom(64, 64, 64, 1, 2),
+  service: protocols,
+  kind: fc.constantFrom('ip', 'ip', 'ip', 'neighbour'),
+});
+
+test('every look-up, pass and output as ofproto/trace has it, on both switches', {
+  timeout: 120_000,
+}, async (context) => {
+  await openVswitchOrSkip(context);
+  await using cloud = await openTraceCloud();
+  const { around, switches: real, core } = cloud;
+  const ends = new Map<string, number>();
+  let hops = 0;
+  await fc.assert(
+    fc.asyncProperty(question, fc.nat(), async ({ from, to, mac, spoiled, ttl, service, kind }, pick) => {
+      const bound = core.engine.bindings.placement.get(from.path)!;
+      const target = parseIp(to)!;
+      const own = from.ips.map((ip) => parseIp(ip)!).find((ip) => ip.family === target.family);
+      if (own === undefined) return;
+      const another = boundPorts[pick % boundPorts.length]!;
+      const tier = core.intent.getAs('port', from.path)!.spec.tier;
+      const router = core.intent.get(`${from.path.split('/ports/')[0]}/tiers/${tier}`)!.number;
+      const receiver = boundPorts.find((p) => p.ips.includes(to));
+      const sourceMac = parseMac(spoiled === 'mac' ? another.mac : from.mac)!;
+      const source =
+        spoiled === 'ip'
+          ? parseIp(another.ips[0]!)!.family === 4 && own.family === 4
+            ? parseIp(another.ips[0]!)!
+            : own
+          : own;
+      const packet =
+        kind === 'neighbour'
+          ? neighbourRequest({ inPort: bound.ofport, mac: sourceMac, source, target })
+          : probePacket(bound.ofport, {
+              sourceMac,
+              targetMac:
+                mac === 'receiver' && receiver !== undefined ? parseMac(receiver.mac)! : 0x0a * 2 ** 40 + router,
+              source,
+              target,
+              ...service,
+              protocol: target.family === 6 && service.protocol === 1 ? 58 : service.protocol,
+              sourcePort: 40_000,
+              icmp: { type: target.family === 6 ? 128 : 8, code: 0 },
+              ttl,
+              length: 98,
+              state: 'new',
+            });
+      const walked = await walk(new SwitchesNow(around), { hypervisor: bound.hypervisor, packet });
+      for (const hop of walked.hops) {
+        const name = core.engine.fleet.name(hop.hypervisor) as 'hv1' | 'hv2';
+        const start = hop.events.find((e) => e.kind === 'lookup')!.packet;
+        const text = await real[name].appctl('ofproto/trace', 'br-int', notation(start), ...ctNext(hop.events));
+        expect(stepsOfEvents(hop.events), `${name}\n${text}`).toEqual(stepsOfText(text, hop.inPort));
+        hops++;
+      }
+      for (const end of walked.ends) ends.set(end.kind, (ends.get(end.kind) ?? 0) + 1);
+    }),
+    { numRuns: runs, endOnFailure: true },
+  );
+  expect(hops).toBeGreaterThan(runs / 2);
+  expect([...ends.keys()]).toEqual(expect.arrayContaining(['delivered', 'refused', 'answered']));
+});

@@ -2,9 +2,10 @@
  * Real packets, between VMs that are namespaces, over userspace datapaths and tunnels: Keyway, Debian's OVN, and the very
  * switches and tunnel of Keyway's with nothing but an `output` flow at each end, all on this machine in one go.
  *
- * node bench/traffic.ts [rounds=7] [connections=1000] [--no-ovn] [--megaflows] [--speed] [--forms]
+ * node bench/traffic.ts [rounds=7] [connections=1000] [--no-ovn] [--megaflows] [--speed] [--forms] [--both-ends]
  *
- * --no-ovn: without the peer. --megaflows, --speed: only these. --forms: what the megaflows match.
+ * --no-ovn: without the peer. --megaflows, --speed: only these. --forms: what the megaflows match. --both-ends: last, OVN
+ * once more with its rules judged where packets are sent too, as Keyway's are; it is used with everything allowed there.
  */
 import { namespacesForbidden } from '../src/sandbox/enclosure.ts';
 import { openLab } from '../src/sandbox/lab.ts';
@@ -18,7 +19,7 @@ import { firstPacket, type Link, roundTrip, throughput, warmUp } from './traffic
 import type { Megaflows } from './traffic/megaflows.ts';
 import { openOvnArena } from './traffic/ovn.ts';
 
-const { numbers, given } = options(['--no-ovn', '--megaflows', '--speed', '--forms'], 7, 1000);
+const { numbers, given } = options(['--no-ovn', '--megaflows', '--speed', '--forms', '--both-ends'], 7, 1000);
 const [rounds = 7, connections = 1000] = numbers;
 const both = given.has('--megaflows') === given.has('--speed');
 const seconds = 3;
@@ -35,14 +36,26 @@ if (forbidden !== undefined) throw new Error(`no namespaces: ${forbidden}`);
 const shape: CloudShape = trafficShape(4);
 console.log(`${machine()}, Open vSwitch ${openVswitch.version}, iperf3 ${iperf3.version}`);
 
-const ping = (from: string, to: string) => ({
-  path: `rules/ping-${from}-${to}`,
-  spec: { action: 'allow', priority: 50, from: { tier: from }, to: { tier: to }, protocol: 'icmp' },
+/** Beside the shape's rules: ICMP, and a thousand TCP ports between the tiers in one rule. */
+const range = { first: 20_000, last: 20_999 };
+const rule = (name: string, from: string, to: string, what: Record<string, unknown>) => ({
+  path: `rules/${name}-${from}-${to}`,
+  spec: { action: 'allow', priority: 50, from: { tier: from }, to: { tier: to }, ...what },
 });
+const many = { protocol: 'tcp', ports: [`${range.first}-${range.last}`] };
+const extra = [
+  rule('ping', 'web', 'web', { protocol: 'icmp' }),
+  rule('ping', 'web', 'db', { protocol: 'icmp' }),
+  rule('ping', 'db', 'web', { protocol: 'icmp' }),
+  rule('many', 'web', 'db', many),
+  rule('many', 'db', 'web', many),
+];
+const extraMatches = ['icmp4', `ip4 && tcp.dst >= ${range.first} && tcp.dst <= ${range.last}`];
+
 await using lab = await openLab(openVswitch);
-const keyway = await openKeywayArena(lab, shape, [ping('web', 'web'), ping('web', 'db'), ping('db', 'web')]);
+const keyway = await openKeywayArena(lab, shape, extra);
 line('Keyway: two hypervisors, everything programmed');
-await using ovn = given.has('--no-ovn') ? undefined : await openOvnArena(lab, openVswitch, shape, ['icmp4'], line);
+await using ovn = given.has('--no-ovn') ? undefined : await openOvnArena(lab, openVswitch, shape, extraMatches, line);
 if (ovn !== undefined) line(`${ovn.name}: two hypervisors, everything installed`);
 
 const bridged = (arena: Arena, name = `${arena.name}, one tier`): Link => ({
@@ -68,24 +81,25 @@ if (both || given.has('--speed')) await speedFigure();
 console.log(`load at the end: ${machine()}`);
 
 async function megaflowFigure(): Promise<void> {
-  const arenas = [keyway, ...(ovn === undefined ? [] : [ovn])];
-  const ports = Array.from({ length: shape.rules }, (_, i) => i)
-    .filter((i) => ruleSource(shape, 'db', i) === 'web')
-    .map((i) => 1000 + i);
-  const rows = [['megaflows 2 s after the last connection', 'web to db', '', '', 'db to web', '', '']];
+  const rules = Array.from({ length: shape.rules }, (_, i) => i).filter((i) => ruleSource(shape, 'db', i) === 'web');
+  const ports = rules.map((i) => 1000 + i);
+  const cases = [
+    { vms: 1, ports: ports.slice(0, 1), what: '1 port' },
+    { vms: 1, ports: Array.from({ length: 1000 }, (_, i) => range.first + i), what: '1000 ports of 1 rule' },
+    { vms: 4, ports: ports.slice(0, 1), what: '1 port' },
+    { vms: 4, ports, what: `${ports.length} ports of as many rules` },
+  ];
+  const rows = [['2 s after the last connection', 'web to db', '', '', 'db to web', '', '']];
   rows.push(['', 'client side', 'server side', 'both', 'client side', 'server side', 'both']);
-  for (const [vms, tcpPorts] of [
-    [1, ports.slice(0, 1)],
-    [4, ports],
-  ] as const) {
-    for (const arena of arenas) {
-      const row = [`${connections} connections, ${vms} x ${vms} VMs, ${tcpPorts.length} ports: ${arena.name}`];
+  const measure = async (arena: Arena, name = arena.name): Promise<void> => {
+    for (const { what, ...plan } of cases) {
+      const row = [`${plan.vms} x ${plan.vms} VMs, ${what}: ${name}`];
       for (const from of ['web', 'db'] as const) {
-        const { flows, seconds } = await connectTiers(arena, { from, vms, ports: tcpPorts, connections });
+        const { flows, seconds } = await connectTiers(arena, { from, connections, ...plan });
         const [first, second] = flows;
         const [client, server] = from === 'web' ? [first, second] : [second, first];
         row.push(String(client.total), String(server.total), String(client.total + server.total));
-        line(`${row[0]}, ${from} first: opened in ${seconds.toFixed(1)} s`);
+        line(`${row[0]}, ${from} first: ${client.total} + ${server.total}; opened in ${seconds.toFixed(1)} s`);
         if (given.has('--forms')) {
           printForms('client side', client);
           printForms('server side', server);
@@ -93,8 +107,16 @@ async function megaflowFigure(): Promise<void> {
       }
       rows.push(row);
     }
+  };
+  await measure(keyway);
+  if (ovn !== undefined) await measure(ovn);
+  if (ovn !== undefined && given.has('--both-ends')) {
+    await ovn.judgeBothEnds();
+    await measure(ovn, `${ovn.name}, rules at both ends`);
   }
-  console.log(`\n${table(rows)}\n`);
+  const [head, ends, ...body] = rows;
+  const byCase = cases.flatMap((_, i) => body.filter((__, row) => row % cases.length === i));
+  console.log(`\nmegaflows of ${connections} connections\n${table([head!, ends!, ...byCase])}\n`);
 }
 
 function printForms(end: string, { forms }: Megaflows): void {

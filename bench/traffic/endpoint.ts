@@ -1,5 +1,4 @@
 /** Sockets in a VM's namespace, driven from outside. */
-import { existsSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -51,11 +50,13 @@ export async function openEndpoint(vm: LabVm, directory: string): Promise<Endpoi
     // The lab is gone, and all who wait for an answer have been told.
     () => {},
   );
-  await until(`the sockets of ${vm.name}`, () => {
+  let opened: Socket | undefined;
+  await until(`the sockets of ${vm.name}`, async () => {
     if (failed !== undefined) throw new Error(`${vm.name}: ${failed}`);
-    return existsSync(path);
+    opened = await connected(path);
+    return opened !== undefined;
   });
-  const socket: Socket = connect(path);
+  const socket = opened!;
   const pending = new Map<number, { resolve(answer: unknown): void; reject(error: Error): void }>();
   socket.on('error', (error) => {
     for (const { reject } of pending.values()) reject(error);
@@ -79,4 +80,16 @@ export async function openEndpoint(vm: LabVm, directory: string): Promise<Endpoi
       });
     },
   };
+}
+
+/** Undefined while nobody listens there. */
+function connected(path: string): Promise<Socket | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.removeAllListeners('error');
+      resolve(socket);
+    });
+    socket.once('error', () => resolve(undefined));
+  });
 }

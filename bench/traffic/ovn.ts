@@ -8,8 +8,14 @@ import { startCentral } from '../vs-ovn/central.ts';
 import { startOvnController } from '../vs-ovn/controller.ts';
 import { findOvn } from '../vs-ovn/find.ts';
 import { InstalledWatch } from '../vs-ovn/installed.ts';
-import { networkOperations, portOperations } from '../vs-ovn/northbound.ts';
+import { judgeBothEnds, networkOperations, portOperations } from '../vs-ovn/northbound.ts';
 import { type Arena, addHypervisors, addVms, trafficPlaces } from './arena.ts';
+
+export type OvnArena = Arena &
+  AsyncDisposable & {
+    /** What is sent is now judged by the same rules; before, everything may be sent. */
+    judgeBothEnds(): Promise<void>;
+  };
 
 /** @param more matches of packets to allow beside the shape's rules. @throws Error where OVN cannot be had here */
 export async function openOvnArena(
@@ -18,7 +24,7 @@ export async function openOvnArena(
   shape: CloudShape,
   more: readonly string[],
   line: (text: string) => void,
-): Promise<Arena & AsyncDisposable> {
+): Promise<OvnArena> {
   const ovn = await findOvn(line);
   if ('unavailable' in ovn) throw new Error(`no OVN: ${ovn.unavailable}`);
   const central = await startCentral(ovn, openVswitch);
@@ -45,7 +51,14 @@ export async function openOvnArena(
       watch.close();
     }
     await central.sync();
-    return { ...arena, [Symbol.asyncDispose]: close };
+    return {
+      ...arena,
+      async judgeBothEnds() {
+        await central.transact(judgeBothEnds(shape, 0, more));
+        await central.sync();
+      },
+      [Symbol.asyncDispose]: close,
+    };
   } catch (error) {
     await close();
     throw error;

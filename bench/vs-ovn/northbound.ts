@@ -24,6 +24,8 @@ export const routerMac: Record<Tier, string> = { web: '02:00:00:00:0f:01', db: '
 const tiers = ['web', 'db'] as const;
 const switchName = (network: number, tier: Tier): string => `t${network}-${tier}`;
 const groupName = (network: number, tier: Tier): string => `pg_t${network}_${tier}`;
+/** Of the one ACL for what is sent. */
+const sentName = (network: number, tier: Tier): string => `${switchName(network, tier)}-sent`;
 const routerName = (network: number): string => `t${network}`;
 const routerPortName = (network: number, tier: Tier): string => `t${network}-${tier}-gateway`;
 
@@ -58,7 +60,13 @@ function tierOperations(shape: CloudShape, network: number, tier: Tier, more: re
     });
   acls.push(
     { direction: 'to-lport', priority: 1000, match: `outport == @${group} && ip`, action: 'drop' },
-    { direction: 'from-lport', priority: 1001, match: `inport == @${group} && ${family}`, action: 'allow-related' },
+    {
+      direction: 'from-lport',
+      priority: 1001,
+      match: `inport == @${group} && ${family}`,
+      action: 'allow-related',
+      name: sentName(network, tier),
+    },
     { direction: 'from-lport', priority: 1000, match: `inport == @${group} && ip`, action: 'drop' },
   );
   const rows = acls.map((acl, i) => insert('ACL', acl, `acl_${tier}_${i}`));
@@ -81,6 +89,20 @@ export function ruleOperation(
 ): Operation {
   const match = ruleMatch(shape, network, tier, rule, tcpPort);
   return update('ACL', [['name', '==', `${switchName(network, tier)}-${rule}`]], { match });
+}
+
+/** From here on the rules are judged where packets are sent as well, as Keyway does. @param more as above */
+export function judgeBothEnds(shape: CloudShape, network: number, more: readonly string[]): Operation[] {
+  return tiers.map((from) => {
+    const rules = tiers.flatMap((to) =>
+      Array.from({ length: shape.rules }, (_, rule) => rule)
+        .filter((rule) => ruleSource(shape, to, rule) === from)
+        .map((rule) => `(ip4.dst == ${tierPrefix[to]} && tcp.dst == ${firstAllowedPort + rule})`),
+    );
+    const allowed = [...rules, ...more.map((match) => `(${match})`)].join(' || ');
+    const match = `inport == @${groupName(network, from)} && (${allowed})`;
+    return update('ACL', [['name', '==', sentName(network, from)]], { match });
+  });
 }
 
 function routerOperations(shape: CloudShape, network: number): Operation[] {

@@ -9,6 +9,7 @@ import type { PlacementEffect } from '../inventory/placement.ts';
 import type { Flow } from '../pipeline/flow.ts';
 import { dirtyByCommit, dirtyByFleet, dirtyByPlacement } from './dirty.ts';
 import { admitUnits, baseUnit, tunnelUnit } from './fabric.ts';
+import { peeringUnits } from './peering.ts';
 import { policyUnits } from './policies.ts';
 import { portUnits } from './port.ts';
 import { judgeUnit, rulesUnit } from './rules.ts';
@@ -228,7 +229,10 @@ export class Compiler {
     const policies = new Set<Subject>();
     for (const { spec } of view.children('policy', '')) policies.add(`policies:${spec.priority}:${spec.action}`);
     yield* policies;
-    for (const tenant of placement.tenants()) yield `admit:${tenant}`;
+    for (const tenant of placement.tenants()) {
+      yield `admit:${tenant}`;
+      for (const peering of view.children('peering', tenant)) yield `peering:${peering.path}`;
+    }
     for (const from of hypervisors.keys()) for (const to of placement.peersOf(from)) yield `tunnel:${from}:${to}`;
   }
 
@@ -322,6 +326,8 @@ export function compileSubject(state: CompileState, subject: Subject): Unit[] {
       return portUnits(state, rest as Path);
     case 'tier':
       return tierUnits(state, rest as Path);
+    case 'peering':
+      return peeringUnits(state, rest as Path);
     case 'admit':
       return admitUnits(state, rest as Path);
     case 'tunnel': {

@@ -2,6 +2,7 @@
 import type { Path, Resource, ResourceChange, View } from '../intent/model.ts';
 import { parentPath } from '../inventory/paths.ts';
 import type { PlacementEffect } from '../inventory/placement.ts';
+import { peersOf } from './routing.ts';
 import type { CompileState, Subject } from './state.ts';
 
 export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Subject> {
@@ -33,14 +34,17 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
       return;
     case 'network':
       yield `judge:${change.path}`;
+      yield* peeringsOf(view, change.path);
       return;
     // Tenants, offerings and hypervisors reach switches through tiers, ports and placement only.
     case 'tenant':
     case 'offering':
     case 'hypervisor':
       return;
-    // Nothing is compiled from these yet.
     case 'peering':
+      yield `peering:${change.path}`;
+      return;
+    // Nothing is compiled from these yet.
     case 'route':
     case 'steering':
       return;
@@ -56,6 +60,9 @@ export function* dirtyByPlacement(state: CompileState, effect: PlacementEffect):
     for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
     for (const rule of view.children('rule', network)) yield bucket(rule);
     yield `judge:${network}`;
+    yield* peeringsOf(view, network);
+    for (const peer of peersOf(view, network))
+      for (const port of placement.boundPortsOf(peer.path)) yield `port:${port}`;
   }
   if (effect.tenantHosts.length > 0) {
     const tenant = parentPath(network);
@@ -69,6 +76,10 @@ export function* dirtyByPlacement(state: CompileState, effect: PlacementEffect):
       }
     }
   }
+}
+
+function* peeringsOf(view: View, network: Path): Iterable<Subject> {
+  for (const r of view.referrers(network)) if (r.kind === 'peering') yield `peering:${r.path}`;
 }
 
 function bucket(rule: Resource<'rule'>): Subject {

@@ -13,7 +13,7 @@ export type Case = {
   field?: string;
   says?: RegExp;
   /** What it is afterwards, in part, by path; of what was taken. */
-  then?: Record<string, object>;
+  gives?: Record<string, object>;
 };
 
 export type Cases = Record<string, Case[]>;
@@ -23,7 +23,7 @@ export const bad = (code: string, field: string, says?: RegExp) => ({ code, fiel
 export function runCases(cases: Cases): void {
   for (const [concern, list] of Object.entries(cases))
     describe(concern, () => {
-      for (const { what, given = [], when, code, field, says, then = {} } of list)
+      for (const { what, given = [], when, code, field, says, gives = {} } of list)
         it(`${what}: ${code ?? 'taken'}`, async () => {
           const { intent } = await openWith();
           for (const operation of given) await admin(intent, [operation]);
@@ -31,7 +31,7 @@ export function runCases(cases: Cases): void {
           const attempt = admin(intent, Array.isArray(when) ? when : [when]);
           if (code === undefined) {
             await attempt;
-            for (const [path, spec] of Object.entries(then)) expect(intent.get(path)?.spec).toMatchObject(spec);
+            for (const [path, spec] of Object.entries(gives)) expect(intent.get(path)?.spec).toMatchObject(spec);
             return;
           }
           const problem = await problemOf(attempt);

@@ -18,10 +18,11 @@ import type {
   TunnelSpec,
 } from '../../src/drivers/switch-plugin.ts';
 import type { ThreadLoad } from '../../src/drivers/thread-load.ts';
-import type { Flow } from '../../src/pipeline/flow.ts';
+import type { Flow, Meter } from '../../src/pipeline/flow.ts';
 import { fieldProblem, Problem } from '../../src/problems.ts';
 import { highestTable } from './openflow/instructions.ts';
-import { decodeFlows, encodeFlows } from './openflow/record.ts';
+import { encodeUnit } from './openflow/meter-record.ts';
+import { decodeFlows } from './openflow/record.ts';
 import { formatFlow, parseFlow } from './openflow/text.ts';
 import { decodeAny } from './switch/foreign.ts';
 import { pack } from './switch/pack.ts';
@@ -84,8 +85,8 @@ export class OpenVswitchPlugin implements SwitchPlugin {
     }
   }
 
-  encode(flows: readonly Flow[]): Uint8Array {
-    return encodeFlows(flows);
+  encode(flows: readonly Flow[], meters: readonly Meter[] = []): Uint8Array {
+    return encodeUnit(flows, meters);
   }
 
   decode(flows: Uint8Array): Flow[] {

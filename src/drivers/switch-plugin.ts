@@ -2,7 +2,7 @@
  * What Keyway asks of a plugin that programs switches, and what such a plugin tells back. `reconcile` knows switches
  * only through this page. Every switch is named by its hypervisor number (HypervisorNumber), small, unique and stable.
  */
-import type { Action, Flow, Match, PacketInReason } from '../pipeline/flow.ts';
+import type { Action, Flow, Match, Meter, PacketInReason } from '../pipeline/flow.ts';
 import type { ThreadLoad } from './thread-load.ts';
 
 export type HypervisorNumber = number;
@@ -154,9 +154,12 @@ export interface SwitchEvents {
 }
 
 export interface SwitchPlugin {
-  /** Canonical bytes of the flows, as the plugin keeps and compares them. */
-  encode(flows: readonly Flow[]): Uint8Array;
-  /** The inverse of `encode`. */
+  /**
+   * Canonical bytes of the flows, and of meters they use, as the plugin keeps and compares them. A meter is set before
+   * the flows, and goes after them.
+   */
+  encode(flows: readonly Flow[], meters?: readonly Meter[]): Uint8Array;
+  /** The flows of what `encode` made. */
   decode(flows: Uint8Array): Flow[];
   /** Notation of ovs-ofctl, table and field names included. */
   format(flow: Flow): string;

@@ -168,6 +168,19 @@ export type Action =
   /** NXAST_CLONE (Open vSwitch 2.7): the actions see and change a copy of packet and registers. */
   | { type: 'clone'; actions: Action[] };
 
+/** Limits what passes it: a flow names it in an action, and a packet above the rate is dropped there. */
+export type Meter = {
+  /** Unique on a switch, 1 to 0xffff0000. */
+  id: number;
+  /** What it serves, as with a flow. */
+  cookie: bigint;
+  unit: 'kbps' | 'pktps';
+  /** In the unit: kilobits (1000 bits) or packets a second. */
+  rate: number;
+  /** Kilobits or packets. */
+  burst: number;
+};
+
 export type Flow = {
   table: number;
   priority: number;

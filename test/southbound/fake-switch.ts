@@ -46,6 +46,8 @@ export type FakeSwitchOptions = {
   datapathId: bigint;
   /** Sees every message first; true: it has dealt with it. */
   intercept?(message: Received, fake: FakeSwitch): boolean;
+  /** Refuses a meter, by its id, when it is added or modified. */
+  refuseMeter?(meter: number): Fault | undefined;
   /** Refuses a flow when it is added to a bundle. */
   refuseAdd?(entry: Entry): Fault | undefined;
   /** Refuses a flow when the bundle is committed. */
@@ -145,7 +147,7 @@ export class FakeSwitch {
     else if (type === OFPT.featuresRequest) this.#features(xid);
     else if (type === OFPT.barrierRequest) this.send(message(OFPT.barrierReply, xid));
     else if (type === OFPT.multipartRequest) this.#multipart(xid, body);
-    else if (type === OFPT.meterMod) this.#meter(body);
+    else if (type === OFPT.meterMod) this.#meter(xid, body);
     else if (type === OFPT.bundleAdd) this.#bundleAdd(xid, body);
     else if (type === OFPT.bundleControl) this.bundleControl(xid, body);
   }
@@ -171,8 +173,13 @@ export class FakeSwitch {
   }
 
   /** ofp_meter_mod and ofp_meter_config differ in their head only. */
-  #meter(body: Buffer): void {
+  #meter(xid: number, body: Buffer): void {
     const meter = body.readUInt32BE(4);
+    const fault = body.readUInt16BE(0) === 2 ? undefined : this.options.refuseMeter?.(meter);
+    if (fault !== undefined) {
+      this.error(xid, fault);
+      return;
+    }
     if (body.readUInt16BE(0) === 2) {
       this.meters.delete(meter);
       return;

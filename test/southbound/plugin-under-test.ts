@@ -1,7 +1,7 @@
 /** The plugin, thread and all, with what it tells recorded. */
 import { type OpenVswitchOptions, OpenVswitchPlugin } from '../../plugins/openvswitch/plugin.ts';
 import type { HypervisorNumber, Pass, SwitchEvents } from '../../src/drivers/switch-plugin.ts';
-import type { Flow } from '../../src/pipeline/flow.ts';
+import type { Flow, Meter } from '../../src/pipeline/flow.ts';
 import { until } from '../../src/sandbox/ephemeral.ts';
 
 export type Told = {
@@ -91,11 +91,15 @@ export class PluginUnderTest implements AsyncDisposable {
   }
 
   /** One pass: sets units (undefined removes) on switches. @returns its number */
-  apply(units: Record<string, readonly Flow[] | undefined>, on: HypervisorNumber[] = [1]): number {
+  apply(
+    units: Record<string, readonly Flow[] | undefined>,
+    on: HypervisorNumber[] = [1],
+    meters: Record<string, readonly Meter[]> = {},
+  ): number {
     const pass: Pass = { sequence: ++this.#sequence, set: [], remove: [] };
     for (const [unit, flows] of Object.entries(units)) {
       if (flows === undefined) pass.remove.push({ unit, on });
-      else pass.set.push({ unit, on, flows: this.plugin.encode(flows) });
+      else pass.set.push({ unit, on, flows: this.plugin.encode(flows, meters[unit]) });
     }
     this.plugin.apply(pass);
     return pass.sequence;
@@ -112,8 +116,12 @@ export class PluginUnderTest implements AsyncDisposable {
     }
   }
 
-  async program(units: Record<string, readonly Flow[] | undefined>, on: HypervisorNumber[] = [1]): Promise<void> {
-    const sequence = this.apply(units, on);
+  async program(
+    units: Record<string, readonly Flow[] | undefined>,
+    on: HypervisorNumber[] = [1],
+    meters: Record<string, readonly Meter[]> = {},
+  ): Promise<void> {
+    const sequence = this.apply(units, on, meters);
     for (const hypervisor of on) await this.acknowledged(sequence, hypervisor);
   }
 

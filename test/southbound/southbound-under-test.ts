@@ -1,11 +1,11 @@
 /** The southbound without its thread, with a chassis room that lets every switch in: for switches made for tests. */
 
-import { encodeFlows } from '../../plugins/openvswitch/openflow/record.ts';
+import { encodeUnit } from '../../plugins/openvswitch/openflow/meter-record.ts';
 import { pack } from '../../plugins/openvswitch/switch/pack.ts';
 import { defaultSettings, type FlowEvents, type SwitchSettings } from '../../plugins/openvswitch/switch/settings.ts';
 import { Southbound, type SwitchStats } from '../../plugins/openvswitch/switch/southbound.ts';
 import type { HypervisorNumber, SwitchEvents } from '../../src/drivers/switch-plugin.ts';
-import type { Flow } from '../../src/pipeline/flow.ts';
+import type { Flow, Meter } from '../../src/pipeline/flow.ts';
 import { until } from '../../src/sandbox/ephemeral.ts';
 import { FakeSwitch, type FakeSwitchOptions } from './fake-switch.ts';
 
@@ -84,12 +84,17 @@ export class SouthboundUnderTest implements AsyncDisposable {
     return fake;
   }
 
-  apply(units: Record<string, readonly Flow[] | undefined>, on: HypervisorNumber[] = [1]): number {
+  /** @param meters of the units that have some */
+  apply(
+    units: Record<string, readonly Flow[] | undefined>,
+    on: HypervisorNumber[] = [1],
+    meters: Record<string, readonly Meter[]> = {},
+  ): number {
     const set = Object.entries(units).filter((entry): entry is [string, readonly Flow[]] => entry[1] !== undefined);
     this.southbound.apply(
       pack({
         sequence: ++this.#sequence,
-        set: set.map(([unit, flows]) => ({ unit, on, flows: encodeFlows(flows) })),
+        set: set.map(([unit, flows]) => ({ unit, on, flows: encodeUnit(flows, meters[unit]) })),
         remove: Object.entries(units).flatMap(([unit, flows]) => (flows === undefined ? [{ unit, on }] : [])),
       }),
     );
@@ -110,8 +115,12 @@ export class SouthboundUnderTest implements AsyncDisposable {
     );
   }
 
-  async program(units: Record<string, readonly Flow[] | undefined>, on: HypervisorNumber[] = [1]): Promise<void> {
-    const sequence = this.apply(units, on);
+  async program(
+    units: Record<string, readonly Flow[] | undefined>,
+    on: HypervisorNumber[] = [1],
+    meters: Record<string, readonly Meter[]> = {},
+  ): Promise<void> {
+    const sequence = this.apply(units, on, meters);
     for (const hypervisor of on) await this.acknowledged(sequence, hypervisor);
   }
 

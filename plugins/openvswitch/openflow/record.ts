@@ -17,6 +17,9 @@ import { PacketKind } from './prerequisites.ts';
 
 export const recordHeaderBytes = 16;
 
+/** Table of records that are meters, see meter-record.ts. OFPTT_ALL: no flow has it. */
+export const meterTable = 0xff;
+
 /** Longest record that still fits a flow_mod inside a bundle's message, bytes. */
 export const maxRecordBytes = 65_480;
 
@@ -29,10 +32,12 @@ const mostCookie = 0xffffffffffffffffn;
 /**
  * Encodes flows as records one after the other, in memory of its own (fit for a transfer). Throws an Error that names
  * the flow when Open vSwitch would refuse it whatever the state of the switch.
+ * @param more appends further records
  */
-export function encodeFlows(flows: readonly Flow[]): Uint8Array {
+export function encodeFlows(flows: readonly Flow[], more?: (target: ByteWriter) => void): Uint8Array {
   scratch.clear();
   for (const flow of flows) encodeFlow(scratch, flow);
+  more?.(scratch);
   const bytes = Buffer.allocUnsafeSlow(scratch.length);
   scratch.buffer.copy(bytes, 0, 0, scratch.length);
   return bytes;
@@ -83,12 +88,12 @@ export function putRecordHeader(
   buffer[at + 7] = matchLength;
 }
 
-/** Decodes records one after the other. Throws ProtocolError; VocabularyError where a flow is not of our vocabulary. */
+/** Decodes records one after the other, meters left out. Throws ProtocolError; VocabularyError where a flow is not of our vocabulary. */
 export function decodeFlows(source: Uint8Array): Flow[] {
   const bytes = asBuffer(source);
   const flows: Flow[] = [];
   forEachRecord(bytes, (offset) => {
-    flows.push(decodeFlow(bytes, offset));
+    if (recordTable(bytes, offset) !== meterTable) flows.push(decodeFlow(bytes, offset));
   });
   return flows;
 }

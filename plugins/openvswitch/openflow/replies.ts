@@ -175,7 +175,8 @@ export function parseMeterConfig(body: Uint8Array): MeterDesc[] {
     const band = at + 8;
     if (band < end) {
       if (band + 16 > end) throw new ProtocolError('meter band cut short');
-      if (bytes.readUInt16BE(band) === 1) {
+      // One of more bands is none of ours.
+      if (bytes.readUInt16BE(band) === 1 && band + 16 === end) {
         meter.rate = bytes.readUInt32BE(band + 4);
         if (flags & 4) meter.burst = bytes.readUInt32BE(band + 8);
       }

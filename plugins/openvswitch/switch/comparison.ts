@@ -4,8 +4,9 @@
  */
 import { ByteWriter } from '../openflow/bytes.ts';
 import { ProtocolError } from '../openflow/errors.ts';
+import { encodeMeter, sameMeterConfig } from '../openflow/meter-record.ts';
 import { decodeFlows, encodeFlows, recordKeyHash, recordLength, sameRecord } from '../openflow/record.ts';
-import { parseFlowDescPart } from '../openflow/replies.ts';
+import { type MeterDesc, parseFlowDescPart } from '../openflow/replies.ts';
 import type { DesiredFlows } from './desired.ts';
 import { Operations, type RecordSource } from './operations.ts';
 import type { Unit } from './slab.ts';
@@ -64,6 +65,25 @@ export class Comparison {
     });
     if (this.#kept.length > maxKept)
       throw new ProtocolError(`more than ${maxKept} bytes of flows that are not desired`);
+  }
+
+  /** Meters the switch has, but for virtual ones. */
+  meters(meters: readonly MeterDesc[]): void {
+    const { index } = this.#desired;
+    for (const { meter, unit, rate, burst } of meters) {
+      const offset = this.#kept.length;
+      // What lacks a rate or a burst, or has more bands, is not as we make them: no meter of ours has a rate of 2^32 - 1.
+      encodeMeter(this.#kept, { id: meter, cookie: 0n, unit, rate: rate ?? 0xffffffff, burst: burst ?? 0xffffffff });
+      const bytes = this.#kept.buffer;
+      const slot = index.find(bytes, offset);
+      if (slot < 0) {
+        this.#extra.push(offset);
+        continue;
+      }
+      const { unit: desired, offset: at } = this.#desired.recordAt(slot);
+      const same = sameMeterConfig(desired.bytes, desired.at + at, bytes, offset);
+      if (!(same ? this.#found(slot, offset) : this.#differs(slot, offset))) this.#kept.length = offset;
+    }
   }
 
   /** Files the record at this offset; false: it may be forgotten. */

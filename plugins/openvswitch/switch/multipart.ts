@@ -61,6 +61,34 @@ export function confirmed(
   return exchange(connection, what, timeout, requests.length + 1, make, isDone);
 }
 
+/**
+ * As `confirmed`, but what the switch refuses is told and not thrown.
+ * @returns errors by the index of the message
+ * @throws ConnectionClosed, ReplyOverdue
+ */
+export async function attempted(
+  connection: Connection,
+  what: string,
+  timeout: number,
+  requests: readonly ((xid: number) => Uint8Array)[],
+): Promise<Map<number, OpenflowError>> {
+  const refused = new Map<number, OpenflowError>();
+  let first = 0;
+  const make = (xid: number): Uint8Array => {
+    first = xid;
+    return Buffer.concat([
+      ...requests.map((request, index) => request(xid + index)),
+      barrierRequest(xid + requests.length),
+    ]);
+  };
+  const isDone = (message: Message): boolean => {
+    if (message.type === messageType.error) refused.set(message.xid - first, parseError(message.body));
+    return message.type === messageType.barrierReply;
+  };
+  await exchange(connection, what, timeout, requests.length + 1, make, isDone, 'hand on errors');
+  return refused;
+}
+
 async function exchange(
   connection: Connection,
   what: string,
@@ -68,6 +96,7 @@ async function exchange(
   xids: number,
   request: (xid: number) => Uint8Array,
   isDone: (message: Message) => boolean,
+  errors: 'fail' | 'hand on errors' = 'fail',
 ): Promise<void> {
   if (connection.closed !== undefined) throw new ConnectionClosed(connection.closed);
   const xid = connection.xids(xids);
@@ -80,7 +109,7 @@ async function exchange(
       };
       stop = connection.expect(xid, xids, {
         reply(message) {
-          if (message.type === messageType.error) {
+          if (message.type === messageType.error && errors === 'fail') {
             reject(new RequestRefused(what, parseError(message.body)));
             return;
           }

@@ -1,4 +1,5 @@
 /** What is to be done to a switch, flow by flow; each table, priority and match occurs at most once. */
+import { isMeterRecord } from '../openflow/meter-record.ts';
 import { recordCookie } from '../openflow/record.ts';
 
 /** Memory with records at offsets from `at`: a unit, or what was read back. */
@@ -13,9 +14,19 @@ export class Operations {
   readonly #offsets: number[] = [];
   readonly #flags: number[] = [];
   #deletes = 0;
+  #meters = 0;
 
   get length(): number {
     return this.#sources.length;
+  }
+
+  /** How many of them are about meters. */
+  get meters(): number {
+    return this.#meters;
+  }
+
+  isMeter(index: number): boolean {
+    return isMeterRecord(this.source(index).bytes, this.source(index).at + this.offset(index));
   }
 
   /** @param installed the switch has a flow under this key now, which is overwritten */
@@ -56,6 +67,13 @@ export class Operations {
     return part;
   }
 
+  /** Those the test holds for, and the others, each in their order. */
+  parted(test: (index: number) => boolean): [Operations, Operations] {
+    const parts: [Operations, Operations] = [new Operations(), new Operations()];
+    for (let index = 0; index < this.length; index++) parts[test(index) ? 0 : 1].take(this, index);
+    return parts;
+  }
+
   /** Adds first: nothing that is wanted waits for what is to go. */
   addsFirst(): Operations {
     if (this.#deletes === 0 || this.#deletes === this.length) return this;
@@ -70,6 +88,7 @@ export class Operations {
     this.#offsets.push(offset);
     this.#flags.push(flags);
     if ((flags & deleteFlag) !== 0) this.#deletes++;
+    if (isMeterRecord(source.bytes, source.at + offset)) this.#meters++;
   }
 }
 

@@ -3,11 +3,16 @@
  * aside. Tells what was refused, accepted and acknowledged.
  */
 import { cookieResource } from '../../../src/pipeline/cookie.ts';
+import type { Meter } from '../../../src/pipeline/flow.ts';
+import { meterMod } from '../openflow/messages.ts';
+import { decodeMeter, formatMeter, isMeterRecord, meterConfigOf } from '../openflow/meter-record.ts';
 import { decodeFlows, recordLength } from '../openflow/record.ts';
+import type { OpenflowError } from '../openflow/replies.ts';
 import { formatFlow } from '../openflow/text.ts';
 import { type BundleContent, type Refusal, runBundle } from './bundle.ts';
 import type { Connection } from './connection.ts';
 import type { Merge, RecordPlace } from './desired.ts';
+import { attempted } from './multipart.ts';
 import { cookieOf, Operations, objectOf, type RecordSource } from './operations.ts';
 import type { FlowEvents, Log, SwitchSettings } from './settings.ts';
 import type { Unit } from './slab.ts';
@@ -61,6 +66,15 @@ export class Programmer {
     const { counters } = this.#state;
     const { bundleFlows, bundleTimeout } = this.#settings;
     let rest = operations.addsFirst();
+    if (rest.meters > 0) rest = await this.#addMeters(rest);
+    const idle: Operations[] = [];
+    const withoutMeters = (all: Operations): Operations => {
+      if (all.meters === 0) return all;
+      const [deletes, others] = all.parted((index) => all.isMeter(index));
+      idle.push(deletes);
+      return others;
+    };
+    rest = withoutMeters(rest);
     let foreign: readonly number[] = groups;
     while (rest.length + foreign.length > 0) {
       const part = rest.length > bundleFlows ? rest.slice(0, bundleFlows) : rest;
@@ -85,15 +99,78 @@ export class Programmer {
       } else {
         const refusedGroups = new Set(outcome.refusals.map(({ index }) => foreign[index - part.length]));
         if (last) foreign = foreign.filter((group) => !refusedGroups.has(group));
-        rest = this.#without(rest, outcome.refusals);
+        rest = withoutMeters(this.#without(rest, outcome.refusals));
       }
     }
+    for (const deletes of idle) await this.#deleteMeters(deletes);
     return true;
   }
 
-  /** Sets aside the objects behind what was refused. */
-  #without(operations: Operations, refusals: readonly Refusal[]): Operations {
-    const dropped = new Set<number>();
+  /**
+   * Sets meters before the flows that use them; they are no part of bundles (OFPBFC_MSG_UNSUP).
+   * @returns what is left to do; the objects behind meters that the switch refuses are set aside
+   */
+  async #addMeters(operations: Operations): Promise<Operations> {
+    const wanted: number[] = [];
+    for (let i = 0; i < operations.length; i++) if (operations.isMeter(i) && !operations.isDelete(i)) wanted.push(i);
+    if (wanted.length === 0) return operations;
+    const refused = await this.#setMeters(operations, wanted);
+    const done = new Set(wanted.filter((_, at) => !refused.has(at)));
+    const refusals = [...refused].map(([at, error]): Refusal => ({ index: wanted[at]!, error }));
+    // What is set aside goes by what is still to be done: those refused must be among it.
+    return this.#without(operations, refusals, done);
+  }
+
+  /** @returns errors by the place in `indices` */
+  async #setMeters(operations: Operations, indices: readonly number[]): Promise<Map<number, OpenflowError>> {
+    const refused = await this.#tellMeters(operations, indices, true);
+    // Somebody else has made or deleted it meanwhile.
+    const surprised = [...refused.keys()].filter((at) => isSurprise(refused.get(at)!));
+    if (surprised.length === 0) return refused;
+    const places = surprised.map((at) => indices[at]!);
+    const again = await this.#tellMeters(operations, places, false);
+    for (const [place, at] of surprised.entries()) {
+      const error = again.get(place);
+      if (error === undefined) refused.delete(at);
+      else refused.set(at, error);
+    }
+    return refused;
+  }
+
+  /** @param asThought modifies what is thought to be there and adds the rest; else the other way about */
+  #tellMeters(
+    operations: Operations,
+    indices: readonly number[],
+    asThought: boolean,
+  ): Promise<Map<number, OpenflowError>> {
+    const requests = indices.map((index) => {
+      const config = meterConfigOf(meterAt(operations, index));
+      const command = operations.isInstalled(index) === asThought ? 'modify' : 'add';
+      return (xid: number) => meterMod(xid, command, config);
+    });
+    return attempted(this.#connection, 'meters', this.#settings.replyTimeout, requests);
+  }
+
+  /** Deletes meters that no flow uses any more: the switch would delete the flow with it. */
+  async #deleteMeters(operations: Operations): Promise<void> {
+    const requests = Array.from({ length: operations.length }, (_, index) => {
+      const { id } = meterAt(operations, index);
+      return (xid: number) => meterMod(xid, 'delete', { meter: id });
+    });
+    const refused = await attempted(this.#connection, 'meters', this.#settings.replyTimeout, requests);
+    for (const [index, error] of refused) {
+      const meter = meterAt(operations, index).id;
+      if (error.name !== unknownMeter) this.#log.warn({ meter, error: error.name }, 'the switch keeps a meter');
+    }
+  }
+
+  /** Sets aside the objects behind what was refused; leaves out what is done. */
+  #without(
+    operations: Operations,
+    refusals: readonly Refusal[],
+    finished: ReadonlySet<number> = new Set(),
+  ): Operations {
+    const dropped = new Set<number>(finished);
     const culprits: { source: RecordSource; offset: number; object: number; cookie: bigint; error: string }[] = [];
     for (const { index, error } of refusals) {
       if (index >= operations.length) {
@@ -150,6 +227,19 @@ export class Programmer {
   }
 }
 
+function meterAt(operations: Operations, index: number): Meter {
+  const { bytes, at } = operations.source(index);
+  return decodeMeter(bytes, at + operations.offset(index));
+}
+
+/** OFPMMFC_*, OpenFlow 1.5.1 section 7.5.4.13. */
+const meterExists = 'OFPMMFC_METER_EXISTS';
+const unknownMeter = 'OFPMMFC_UNKNOWN_METER';
+
+function isSurprise({ name }: OpenflowError): boolean {
+  return name === meterExists || name === unknownMeter;
+}
+
 function cookieAt(unit: Unit, offset: number): bigint {
   const operations = new Operations();
   operations.add(unit, offset, false);
@@ -159,6 +249,7 @@ function cookieAt(unit: Unit, offset: number): bigint {
 /** Notation of ovs-ofctl. */
 function textOf(source: RecordSource, offset: number): string {
   const at = source.at + offset;
+  if (isMeterRecord(source.bytes, at)) return formatMeter(decodeMeter(source.bytes, at));
   const record = source.bytes.subarray(at, at + recordLength(source.bytes, at));
   try {
     return decodeFlows(record)

@@ -19,7 +19,7 @@ import { Programmer } from './programmer.ts';
 import type { FlowEvents, Log, SwitchSettings } from './settings.ts';
 import {
   askForUserdata,
-  deleteMeters,
+  type MeterDrift,
   readGroups,
   readMeters,
   requestForward,
@@ -137,7 +137,11 @@ export class Session {
         reject(new ConnectionClosed(this.connection.closed));
         return;
       }
-      this.#jobs.push({ run: async () => resolve(await this.#readFlows()), fail: reject });
+      const run = async (): Promise<void> => {
+        const meters = await readMeters(this.connection, this.#settings);
+        resolve(await this.#readFlows(meters));
+      };
+      this.#jobs.push({ run, fail: reject });
       this.wake();
     });
   }
@@ -206,7 +210,7 @@ export class Session {
     const started = performance.now();
     const groups = await readGroups(this.connection, this.#settings.replyTimeout);
     const meters = await readMeters(this.connection, this.#settings);
-    const comparison = await this.#readFlows();
+    const comparison = await this.#readFlows(meters);
     const { operations, counts, installed, fallbacks } = comparison.finish();
     this.#lastRead = performance.now();
     const took = this.#lastRead - started;
@@ -219,7 +223,7 @@ export class Session {
     if (why === 'drift') {
       const drift = {
         missing: counts.missing + meters.missing.length,
-        extra: counts.extra + groups.length + meters.extra.length,
+        extra: counts.extra + groups.length,
         different: counts.different + meters.different.length,
       };
       this.#tellDrift(drift);
@@ -230,9 +234,7 @@ export class Session {
     await setMeters(this.connection, this.#settings, meters, this.#log);
     if (this.#settings.driftPolicy === 'report')
       return await this.#programmer.commit({ operations: onlyOurs(operations), groups: [] });
-    const done = await this.#programmer.commit({ operations, groups });
-    if (done) await deleteMeters(this.connection, this.#settings, meters, this.#log);
-    return done;
+    return await this.#programmer.commit({ operations, groups });
   }
 
   #tellDrift(counts: { missing: number; extra: number; different: number }): void {
@@ -247,8 +249,9 @@ export class Session {
     this.#events.drifted(hypervisor, counts);
   }
 
-  async #readFlows(): Promise<Comparison> {
+  async #readFlows(meters: MeterDrift): Promise<Comparison> {
     const comparison = new Comparison(this.#state.desired);
+    comparison.meters(meters.others);
     await multipart(
       this.connection,
       'flows',

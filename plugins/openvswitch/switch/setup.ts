@@ -90,7 +90,8 @@ export async function readGroups(connection: Connection, timeout: number): Promi
 
 type WantedMeter = { meter: number; unit: 'pktps'; rate: number; burst: number };
 
-export type MeterDrift = { missing: WantedMeter[]; different: WantedMeter[]; extra: number[] };
+/** `others`: those that are not virtual, which serve flows. */
+export type MeterDrift = { missing: WantedMeter[]; different: WantedMeter[]; others: MeterDesc[] };
 
 /** @throws ConnectionClosed, RequestRefused, ReplyOverdue */
 export async function readMeters(connection: Connection, settings: SwitchSettings): Promise<MeterDrift> {
@@ -104,7 +105,7 @@ export async function readMeters(connection: Connection, settings: SwitchSetting
       for (const meter of parseMeterConfig(body)) installed.set(meter.meter, meter);
     },
   );
-  const drift: MeterDrift = { missing: [], different: [], extra: [] };
+  const drift: MeterDrift = { missing: [], different: [], others: [] };
   for (const name of ['controller', 'slowpath'] as const) {
     const wanted: WantedMeter = { meter: virtualMeter[name], unit: 'pktps', ...settings.meters[name] };
     const there = installed.get(wanted.meter);
@@ -114,7 +115,7 @@ export async function readMeters(connection: Connection, settings: SwitchSetting
       drift.different.push(wanted);
     }
   }
-  drift.extra.push(...installed.keys());
+  drift.others.push(...installed.values());
   return drift;
 }
 
@@ -133,17 +134,6 @@ export async function setMeters(
     ...different.map((meter) => (xid: number) => meterMod(xid, 'modify', meter)),
   ];
   await unlessRefused(connection, 'virtual meters', settings, changes, log);
-}
-
-/** Deletes meters that are not ours, and with them the flows that use them. @throws ConnectionClosed, ReplyOverdue */
-export async function deleteMeters(
-  connection: Connection,
-  settings: SwitchSettings,
-  { extra }: MeterDrift,
-  log: Log,
-): Promise<void> {
-  const changes = extra.map((meter) => (xid: number) => meterMod(xid, 'delete', { meter }));
-  await unlessRefused(connection, 'foreign meters', settings, changes, log);
 }
 
 async function unlessRefused(

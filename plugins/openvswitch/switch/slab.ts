@@ -17,7 +17,7 @@ export type Unit = {
   /** Where this unit's records begin. */
   at: number;
   readonly length: number;
-  /** Number of records. */
+  /** Number of records: flows, and the meters they use. */
   readonly flows: number;
 };
 

@@ -54,9 +54,8 @@ function serveTcp(port: number): void {
     const one = follow('tcp', port);
     const timer = setInterval(() => socket.write('a line\n'), pace);
     socket.on('data', () => arrived(one));
-    socket.on('error', (error) => {
-      one.broken = error.message;
-    });
+    // The clients end first; whether a connection broke is told by them.
+    socket.on('error', () => {});
     socket.on('close', () => clearInterval(timer));
   }).listen(port, '::');
 }

@@ -69,15 +69,20 @@ export class Writes {
     );
   }
 
-  /** To declare a hypervisor lost gives its ids to others unconfirmed: not everybody who may write it may do that. */
+  /**
+   * To declare a hypervisor lost gives its ids to others unconfirmed, and so does deleting one that is not lost: not
+   * everybody who may write it may do that.
+   */
   #judgeLost(request: Asker, operations: readonly Operation[], many: boolean): void {
     operations.forEach((operation, i) => {
-      if (operation.op !== 'put' || !operation.path.startsWith(hypervisors)) return;
-      if (operation.spec.admission !== 'lost') return;
-      if (this.#intent.getAs('hypervisor', operation.path)?.spec.admission === 'lost') return;
+      if (!operation.path.startsWith(hypervisors)) return;
+      if (operation.op === 'put' && operation.spec.admission !== 'lost') return;
+      const known = this.#intent.getAs('hypervisor', operation.path);
+      if (known?.spec.admission === 'lost' || (operation.op === 'delete' && known === undefined)) return;
       const refusal = authorise(request.principal, { action: 'write', area: 'lost-hypervisors' });
       if (!refusal) return;
-      const field = many ? `/resources/${i}/spec/admission` : '/admission';
+      const member = operation.op === 'put' ? '/admission' : '';
+      const field = (many ? `/resources/${i}${operation.op === 'put' ? '/spec' : ''}` : '') + member;
       throw new Problem(refusal.code, refusal.detail, [{ field, code: refusal.code, message: refusal.detail }]);
     });
   }

@@ -10,11 +10,11 @@ import type { Commit, Path, Resource, View } from '../intent/model.ts';
 import { Bindings, type Decision } from '../inventory/bindings.ts';
 import { datapathIdOf, Fleet, type Member } from '../inventory/fleet.ts';
 import { parentPath } from '../inventory/paths.ts';
-import { Zones, zonesPrefix } from '../inventory/zones.ts';
-import { Problem } from '../problems.ts';
+import type { Zones } from '../inventory/zones.ts';
 import type { Progress } from '../reconcile/progress.ts';
 import type { Store } from '../store/store.ts';
 import { hypervisorFields } from './naming.ts';
+import { Records } from './records.ts';
 import { Tunnels } from './tunnels.ts';
 import { ZoneFlusher } from './zone-flusher.ts';
 
@@ -25,7 +25,9 @@ export type EngineEvent =
   | { type: 'interfaces'; hypervisor: HypervisorNumber; interfaces: InterfaceFacts[] }
   | { type: 'tunnels'; hypervisor: HypervisorNumber; ofports: Map<HypervisorNumber, number> }
   /** A switch has got further: retired zones may be flushed. */
-  | { type: 'settle' };
+  | { type: 'settle' }
+  /** A conntrack zone has become free there. */
+  | { type: 'zoneFreed'; hypervisor: HypervisorNumber };
 
 export type EngineOptions = {
   view: View;
@@ -36,22 +38,16 @@ export type EngineOptions = {
   now?(): number;
 };
 
-const chassisPrefix = 'chassis/';
-
 /** How long a hypervisor's tunnels are waited for before its switch is brought in line without them, milliseconds. */
 const tunnelPatience = 3_000;
-
-/** Pause before the store is tried again, milliseconds. */
-const storePause = 1_000;
 
 export class Engine {
   readonly fleet = new Fleet();
   readonly bindings: Bindings;
-  readonly zones = new Zones();
   readonly compiler: Compiler;
   readonly tunnels: Tunnels;
   readonly #view: View;
-  readonly #store: Store;
+  readonly #records: Records;
   readonly #plugin: SwitchPlugin;
   readonly #progress: Progress;
   readonly #log: Logger;
@@ -67,10 +63,7 @@ export class Engine {
   readonly #unready = new Set<Member>();
   /** Hypervisors whose tunnels are being waited for. */
   readonly #patient = new Set<HypervisorNumber>();
-  readonly #chassisWrites = new Map<string, string>();
-  /** What is durable of each, or about to be: one that comes back as it was costs no write. */
-  readonly #chassisRecords = new Map<string, string>();
-  #deletes: string[] = [];
+  readonly #lacksZone = new Map<Path, HypervisorNumber>();
   /** Called after each pass with what was deleted in it, and the switches the pass went to. */
   onPass:
     | ((pass: { sequence: number; on: HypervisorNumber[]; deleted: Resource[]; touched: Path[] }) => void)
@@ -78,7 +71,7 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#view = options.view;
-    this.#store = options.store;
+    this.#records = new Records(options.store, options.log);
     this.#plugin = options.plugin;
     this.#progress = options.progress;
     this.#log = options.log;
@@ -88,6 +81,15 @@ export class Engine {
       hypervisorFields(this.fleet, h),
     );
     this.compiler = new Compiler(this.state, (flows) => options.plugin.encode(flows));
+  }
+
+  get zones(): Zones {
+    return this.#records.zones;
+  }
+
+  /** Ports that are not bound because their hypervisor has no conntrack zone left. */
+  get lacksZone(): ReadonlyMap<Path, HypervisorNumber> {
+    return this.#lacksZone;
   }
 
   get state(): CompileState {
@@ -103,15 +105,17 @@ export class Engine {
 
   /** Takes over what is durable and compiles all of it once. Nothing reaches a switch before. */
   async load(revision: number): Promise<void> {
-    const remembered = new Map<HypervisorNumber, ChassisFacts>();
-    for (const { key, value } of (await this.#store.list(chassisPrefix)).entries) {
-      remembered.set(Number(key.slice(chassisPrefix.length)), JSON.parse(value) as ChassisFacts);
-      this.#chassisRecords.set(key, value);
+    const { facts, bound } = await this.#records.load();
+    const known = new Set<HypervisorNumber>();
+    for (const h of this.#view.children('hypervisor', '')) {
+      known.add(h.id);
+      if (h.spec.admission !== 'lost') this.#admit(h, facts.get(h.id));
     }
-    for (const h of this.#view.children('hypervisor', ''))
-      if (h.spec.admission !== 'lost') this.#admit(h, remembered.get(h.id));
-    const { entries } = await this.#store.list(zonesPrefix);
-    for (const { hypervisor, port, uid } of this.zones.load(entries)) {
+    for (const number of new Set([...this.zones.hypervisors(), ...facts.keys()])) {
+      // Deleted, and the controller ended before it had taken note.
+      if (!known.has(number)) this.#records.forget(number, facts.get(number)?.systemId);
+    }
+    for (const { hypervisor, port, uid } of bound) {
       const resource = this.#view.getAs('port', port);
       if (resource === undefined || resource.uid !== uid || this.fleet.get(hypervisor) === undefined)
         this.zones.retire(hypervisor, uid);
@@ -156,6 +160,7 @@ export class Engine {
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#records.stop();
     this.#queue = [];
     await this.idle();
   }
@@ -186,7 +191,7 @@ export class Engine {
     }
     const decisions = this.bindings.decide();
     const zones = decisions.map((d) => this.#zoneFor(d));
-    await this.#persist();
+    await this.#records.persist();
     decisions.forEach((decision, i) => {
       const effect = this.bindings.carryOut(decision, zones[i]);
       this.compiler.markPlacement(effect);
@@ -203,20 +208,27 @@ export class Engine {
     for (const h of this.#tunnelsTold) this.#progress.tunnelsMissing(h, this.tunnels.missing(h));
     this.#tunnelsTold.clear();
     for (const member of this.#unready) this.#readyIfComplete(member);
-    this.#flusher.run(() => this.push({ type: 'settle' }));
+    this.#flusher.run((hypervisor) => this.push({ type: 'zoneFreed', hypervisor }));
   }
 
   #take(event: EngineEvent, deleted: Resource[]): void {
     switch (event.type) {
-      case 'commit':
-        for (const change of event.commit.changes) {
+      case 'commit': {
+        const { changes } = event.commit;
+        // One may be approved under another name in the commit that deletes it.
+        for (const { kind, before, after } of changes)
+          if (kind === 'hypervisor' && after === undefined) this.#hypervisorChanged(before, after);
+        for (const change of changes) {
           this.#touched.add(change.path);
           if (change.after === undefined && change.before !== undefined) deleted.push(change.before);
           if (change.kind === 'port') this.bindings.portChanged(change.before, change.after);
-          if (change.kind === 'hypervisor') this.#hypervisorChanged(change.before, change.after);
+          if (change.kind === 'port' && change.after === undefined) this.#lacksZone.delete(change.path);
+          if (change.kind === 'hypervisor' && change.after !== undefined)
+            this.#hypervisorChanged(change.before, change.after);
           this.compiler.markCommit(change);
         }
         return;
+      }
       case 'chassis': {
         const member = this.fleet.seen(event.facts);
         if (member !== undefined) this.#rememberChassis(member);
@@ -246,6 +258,12 @@ export class Engine {
         this.#tunnelsTold.add(event.hypervisor);
         return;
       }
+      case 'zoneFreed':
+        for (const [path, hypervisor] of this.#lacksZone) {
+          const port = hypervisor === event.hypervisor ? this.#view.getAs('port', path) : undefined;
+          if (port !== undefined) this.bindings.reconsider([port.spec.ifaceId]);
+        }
+        return;
       case 'settle':
         return;
     }
@@ -255,7 +273,7 @@ export class Engine {
     const number = (after ?? before)?.id;
     if (number === undefined) return;
     // One that is lost may come back, with connections in every zone it had: they stay retired until it has flushed them.
-    if (after === undefined) this.#deletes.push(...this.zones.forget(number));
+    if (after === undefined) this.#records.forget(number, before?.spec.systemId);
     if (after === undefined || after.spec.admission === 'lost') {
       if (before === undefined || this.fleet.get(number) === undefined) return;
       this.bindings.reconsider(this.bindings.claims.forget(number));
@@ -268,10 +286,6 @@ export class Engine {
       this.#plugin.dismiss(number);
       this.#progress.remove(number);
       this.tunnels.forget(number);
-      const record = `${chassisPrefix}${number}`;
-      this.#deletes.push(record);
-      this.#chassisWrites.delete(record);
-      this.#chassisRecords.delete(record);
       this.compiler.markFleet();
       return;
     }
@@ -284,6 +298,7 @@ export class Engine {
     const member = this.fleet.admit(resource, remembered);
     this.#progress.add(member.number);
     this.compiler.markFleet();
+    this.#records.inherit(member.number, resource.spec.systemId);
     if (member.present) this.#rememberChassis(member);
     this.#plugin.admit({
       hypervisor: member.number,
@@ -292,13 +307,8 @@ export class Engine {
     });
   }
 
-  /** The encapsulation address of a hypervisor that is away must be known after a restart too, or its tunnels would go. */
   #rememberChassis(member: Member): void {
-    const [key, value] = [`${chassisPrefix}${member.number}`, JSON.stringify(member.facts)];
-    if (this.#chassisRecords.get(key) !== value) {
-      this.#chassisRecords.set(key, value);
-      this.#chassisWrites.set(key, value);
-    }
+    this.#records.remember(member.number, member.facts);
     for (const peer of this.bindings.placement.peersOf(member.number)) this.tunnels.reconsider(peer);
     this.tunnels.reconsider(member.number);
   }
@@ -312,34 +322,11 @@ export class Engine {
       // Another port of the same name may have come in the place of one that is gone: it gets a zone of its own.
       if (before.hypervisor !== decision.to?.hypervisor || owner !== uid) this.zones.retire(before.hypervisor, owner);
     }
-    return decision.to === undefined ? undefined : this.zones.allocate(decision.to.hypervisor, decision.port, uid);
-  }
-
-  async #persist(): Promise<void> {
-    const writes = new Map<string, string | undefined>(this.#deletes.map((key) => [key, undefined]));
-    this.#deletes = [];
-    for (const [key, value] of [...this.zones.takeWrites(), ...this.#chassisWrites]) writes.set(key, value);
-    this.#chassisWrites.clear();
-    const all = [...writes];
-    const { writes: most } = this.#store.limits;
-    // Nothing uses any of it before all of it is durable: it need not be one commit.
-    for (let at = 0; at < all.length; at += most) await this.#commit(all.slice(at, at + most));
-  }
-
-  async #commit(writes: readonly [key: string, value: string | undefined][]): Promise<void> {
-    const put = new Map(writes.flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
-    const deletes = writes.flatMap(([key, value]) => (value === undefined ? [key] : []));
-    for (;;) {
-      try {
-        const result = await this.#store.commit({ put, delete: deletes });
-        if (!result.ok) throw new Error(`unexpected conflict on ${result.conflicts.join()}`);
-        return;
-      } catch (error) {
-        if (!(error instanceof Problem) || error.code !== 'store.unavailable' || this.#stopped) throw error;
-        this.#log.error({ err: error }, 'the store does not take id allocations; bindings wait');
-        await new Promise((resume) => setTimeout(resume, storePause));
-      }
-    }
+    this.#lacksZone.delete(decision.port);
+    if (decision.to === undefined) return undefined;
+    const zone = this.zones.allocate(decision.to.hypervisor, decision.port, uid);
+    if (zone === undefined) this.#lacksZone.set(decision.port, decision.to.hypervisor);
+    return zone;
   }
 
   #send(delta: Delta, revision: number, deleted: Resource[]): void {

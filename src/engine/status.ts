@@ -196,20 +196,9 @@ export class StatusBoard implements StatusSource {
     const found: { condition: Condition; state: State }[] = [];
     const { engine } = this.#options;
     if (resource.kind === 'port') {
-      const bound = engine.bindings.placement.get(resource.path);
-      found.push({
-        condition:
-          bound === undefined
-            ? condition('Bound', 'False', 'NoInterface', 'no hypervisor shows an interface with this ifaceId')
-            : condition(
-                'Bound',
-                'True',
-                'InterfaceFound',
-                `bound on hypervisor ${engine.fleet.name(bound.hypervisor)}`,
-              ),
-        state: 'programmed',
-      });
+      found.push(this.#boundness(resource));
       for (const c of engine.bindings.conflicts(resource)) {
+        if (c.hypervisor === engine.lacksZone.get(resource.path)) continue;
         const message = `hypervisor ${engine.fleet.name(c.hypervisor)} shows an interface with this ifaceId too, and does not get it`;
         found.push({ condition: condition('BindingConflict', 'True', 'SecondClaim', message), state: 'degraded' });
       }
@@ -240,6 +229,22 @@ export class StatusBoard implements StatusSource {
       });
     }
     return found;
+  }
+
+  #boundness({ path }: Resource<'port'>): { condition: Condition; state: State } {
+    const { fleet, bindings, lacksZone } = this.#options.engine;
+    const bound = bindings.placement.get(path);
+    if (bound !== undefined) {
+      const where = `bound on hypervisor ${fleet.name(bound.hypervisor)}`;
+      return { condition: condition('Bound', 'True', 'InterfaceFound', where), state: 'programmed' };
+    }
+    const full = lacksZone.get(path);
+    if (full !== undefined) {
+      const why = `hypervisor ${fleet.name(full)} has no conntrack zone left; the port is bound as soon as one is free`;
+      return { condition: condition('Bound', 'False', 'NoZone', why), state: 'degraded' };
+    }
+    const why = 'no hypervisor shows an interface with this ifaceId';
+    return { condition: condition('Bound', 'False', 'NoInterface', why), state: 'programmed' };
   }
 
   #disturbNumber(resourceNumber: number): void {

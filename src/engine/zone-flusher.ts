@@ -28,7 +28,7 @@ export class ZoneFlusher {
   }
 
   /** Flushes what may be flushed now. @param released called whenever a zone has become free */
-  run(released: () => void): void {
+  run(released: (hypervisor: HypervisorNumber) => void): void {
     for (const hypervisor of this.#zones.withRetired()) {
       const switchProgress = this.#progress.of(hypervisor);
       if (switchProgress?.connected !== true || switchProgress.acknowledged < switchProgress.sent) continue;
@@ -36,7 +36,7 @@ export class ZoneFlusher {
     }
   }
 
-  #flush(hypervisor: HypervisorNumber, zone: number, released: () => void): void {
+  #flush(hypervisor: HypervisorNumber, zone: number, released: (hypervisor: HypervisorNumber) => void): void {
     const key = `${hypervisor}/${zone}`;
     if (this.#underWay.has(key)) return;
     this.#underWay.add(key);
@@ -45,7 +45,7 @@ export class ZoneFlusher {
       .then(
         () => {
           this.#zones.release(hypervisor, zone);
-          released();
+          released(hypervisor);
         },
         (error: unknown) =>
           this.#log.warn(

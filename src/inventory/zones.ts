@@ -13,6 +13,12 @@ const lastZone = 65_535;
 
 export const zonesPrefix = 'zones/';
 
+/** What zones a hypervisor that was deleted may hold connections in, by its system-id: it may be approved again. */
+export const leftZonesPrefix = 'left-zones/';
+
+/** Zones that may hold connections, and zones that hold none, in the order in which they are to be used. */
+type LeftZones = { used: number[]; free: number[] };
+
 type ZoneRecord = { state: 'live'; port: Path; uid: string } | { state: 'retired' } | { state: 'free' };
 
 type Book = {
@@ -58,6 +64,11 @@ export class Zones {
     return remembered;
   }
 
+  /** Hypervisors that have zones of whatever state. */
+  hypervisors(): Iterable<HypervisorNumber> {
+    return this.#books.keys();
+  }
+
   zoneOf(hypervisor: HypervisorNumber, uid: string): number | undefined {
     return this.#books.get(hypervisor)?.live.get(uid);
   }
@@ -85,9 +96,18 @@ export class Zones {
     if (book === undefined || zone === undefined) return;
     book.live.delete(uid);
     book.owner.delete(zone);
+    this.#retire(hypervisor, book, zone);
+  }
+
+  #retire(hypervisor: HypervisorNumber, book: Book, zone: number): void {
     book.retired.add(zone);
     this.#withRetired.add(hypervisor);
     this.#write(hypervisor, zone, { state: 'retired' });
+  }
+
+  #free(hypervisor: HypervisorNumber, book: Book, zone: number): void {
+    book.free.push(zone);
+    this.#write(hypervisor, zone, { state: 'free' });
   }
 
   retired(hypervisor: HypervisorNumber): number[] {
@@ -108,20 +128,35 @@ export class Zones {
     const book = this.#books.get(hypervisor);
     if (book?.retired.delete(zone) !== true) return;
     if (book.retired.size === 0) this.#withRetired.delete(hypervisor);
-    book.free.push(zone);
-    this.#write(hypervisor, zone, { state: 'free' });
+    this.#free(hypervisor, book, zone);
   }
 
-  /** The hypervisor is no longer ours: nothing of it can be live again. @returns keys to delete */
-  forget(hypervisor: HypervisorNumber): string[] {
+  /**
+   * The number is no longer the hypervisor's, and may be another's.
+   * @returns keys to delete, and what to keep for `inherit`; undefined: nothing
+   */
+  forget(hypervisor: HypervisorNumber): { keys: string[]; left: string | undefined } {
     const book = this.#books.get(hypervisor);
-    if (book === undefined) return [];
+    if (book === undefined) return { keys: [], left: undefined };
     this.#books.delete(hypervisor);
     this.#withRetired.delete(hypervisor);
-    const zones = [...book.live.values(), ...book.retired, ...book.free];
-    const keys = zones.map((z) => key(hypervisor, z));
+    const left: LeftZones = { used: [...book.retired, ...book.live.values()], free: book.free };
+    const keys = [...left.used, ...left.free].map((z) => key(hypervisor, z));
     for (const k of keys) this.#writes.delete(k);
-    return keys;
+    return { keys, left: keys.length === 0 ? undefined : JSON.stringify(left) };
+  }
+
+  /** A hypervisor that was deleted is ours again under this number: what it had is flushed before anybody gets it. */
+  inherit(hypervisor: HypervisorNumber, left: string): void {
+    const { used, free } = JSON.parse(left) as LeftZones;
+    const book = this.#book(hypervisor);
+    // Some may be in the book already: the controller ended before all of it was durable.
+    const known = new Set([...book.retired, ...book.live.values()]);
+    book.free = book.free.filter((zone) => !used.includes(zone));
+    for (const zone of used) if (!known.has(zone)) this.#retire(hypervisor, book, zone);
+    for (const zone of book.free) known.add(zone);
+    for (const zone of free) if (!known.has(zone)) this.#free(hypervisor, book, zone);
+    for (const zone of [...used, ...free]) book.next = Math.max(book.next, zone + 1);
   }
 
   /** What has to be written since the last call. */

@@ -344,10 +344,14 @@ describe('hypervisors', () => {
     expect(problemOf(await h.ask('operator', 'POST', 'apply', apply), 'auth.forbidden').errors[0]?.field).toBe(
       '/resources/0/spec/admission',
     );
+    // To delete it gives its ids away just as well.
+    problemOf(await h.ask('operator', 'DELETE', 'hypervisors/hv1'), 'auth.forbidden');
     expect((await h.ask('admin', 'PUT', 'hypervisors/hv1', { admission: 'lost' })).status).toBe(200);
     // What is lost already may be put again, as read, by whoever may write it.
     const read = await h.ask('operator', 'GET', 'hypervisors/hv1');
     expect((await h.ask('operator', 'PUT', 'hypervisors/hv1', read.body)).status).toBe(200);
+    expect((await h.ask('operator', 'DELETE', 'hypervisors/hv1')).status).toBe(204);
+    problemOf(await h.ask('operator', 'DELETE', 'hypervisors/hv1'), 'resource.not-found');
   });
 });
 

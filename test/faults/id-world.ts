@@ -81,6 +81,8 @@ export class IdSwitches extends FakeSwitches {
   readonly #meant = new Map<HypervisorNumber, Map<string, Unit>>();
   readonly #live = new Set<string>();
   #view: View | undefined;
+  /** Who had each id when it was last seen: a step that was under way when a hypervisor was deleted may still name it. */
+  readonly #lastOwners = new Map<string, string>();
   /** Passes of the load, before anybody could say what ids mean. */
   #early: Pass[] = [];
 
@@ -180,9 +182,23 @@ export class IdSwitches extends FakeSwitches {
     this.hostOf(hypervisor)?.install(this.#meant.get(hypervisor) ?? new Map());
   }
 
+  /** Ids in what is wanted on switches that belong to nobody: there are none once everything has been dealt with. */
+  strays(): string[] {
+    const owners = ownersOf(this.#view!);
+    const found: string[] = [];
+    for (const [hypervisor, units] of this.#meant) {
+      for (const [key, { meanings }] of units)
+        for (const [id, uid] of meanings)
+          if (owners.get(id) !== uid)
+            found.push(`${id} in ${key} for hypervisor ${hypervisor} is not ${uid}'s any more`);
+    }
+    return found;
+  }
+
   /** What the ids in the flows mean now. */
   #meaning(flows: readonly Flow[]): Unit {
     const owners = ownersOf(this.#view!);
+    for (const [id, uid] of owners) this.#lastOwners.set(id, uid);
     const unit: Unit = { meanings: new Map(), zones: new Map() };
     for (const flow of flows) {
       for (const [pool, register] of kinds) {
@@ -200,7 +216,7 @@ export class IdSwitches extends FakeSwitches {
   }
 
   #note(unit: Unit, owners: ReadonlyMap<string, string>, id: string): void {
-    const owner = owners.get(id);
+    const owner = owners.get(id) ?? this.#lastOwners.get(id);
     if (owner === undefined) this.violations.push(`${id} is sent to a switch and belongs to nobody`);
     else unit.meanings.set(id, owner);
   }

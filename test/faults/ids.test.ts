@@ -35,16 +35,21 @@ class Rig {
 
   static async open(): Promise<Rig> {
     const rig = new Rig();
-    const put = new Map(Object.entries(left).map(([key, next]) => [key, String(next)]));
-    for (let number = left['ids/hypervisor-number/next']!; number <= 65_534; number++)
-      put.set(`zones/${number}/${firstZone}`, JSON.stringify({ state: 'free' }));
-    const store = openMemoryStore({ disk: rig.#disk });
-    await store.commit({ put });
-    await store.close();
+    await rig.#write(Object.entries(left).map(([key, next]) => [key, String(next)]));
     await rig.start();
     for (const systemId of systemIds) await rig.transact([{ path: `hypervisors/${systemId}`, spec: approved }]);
+    await rig.core.stop();
+    const numbers = systemIds.map((systemId) => rig.core.intent.get(`hypervisors/${systemId}`)!.id);
+    await rig.#write(numbers.map((n) => [`zones/${n}/${firstZone}`, JSON.stringify({ state: 'free' })]));
+    await rig.start();
     for (const systemId of systemIds) await rig.back(systemId, true);
     return rig;
+  }
+
+  async #write(records: [key: string, value: string][]): Promise<void> {
+    const store = openMemoryStore({ disk: this.#disk });
+    await store.commit({ put: new Map(records) });
+    await store.close();
   }
 
   /** The controller starts, again; who was connected is not. */
@@ -114,6 +119,7 @@ class Rig {
   check(): void {
     const { intent, engine } = this.core;
     expect(this.switches.violations).toEqual([]);
+    expect(this.switches.strays()).toEqual([]);
     expect(conflicts(intent, this.hosts.values())).toEqual([]);
     for (const [id, uid] of ownersOf(intent)) {
       const before = everMeant.get(id);
@@ -138,6 +144,7 @@ const approved = { admission: 'approved' };
 let everMeant = new Map<string, string>();
 let reused = 0;
 let exhausted = 0;
+let approvedAgain = 0;
 
 const tenantOf = (t: number): string => `tenants/t${t}`;
 const networkOf = (t: number): string => `${tenantOf(t)}/networks/n`;
@@ -286,6 +293,22 @@ const step = fc.oneof(
         },
     ),
   },
+  {
+    // Deleted, which is to give it up too, and approved again: another number, and connections of before in its zones.
+    weight: 2,
+    arbitrary: systemId.map(
+      (host): Step =>
+        async (rig) => {
+          const path = `hypervisors/${host}`;
+          const known = rig.core.intent.get(path) !== undefined;
+          if (!(await rig.transact([known ? { path } : { path, spec: approved }]))) return;
+          if (known) rig.hosts.get(host)!.installed.clear();
+          else approvedAgain++;
+          await rig.quiet();
+          rig.tell(host);
+        },
+    ),
+  },
 );
 
 test('whatever comes and goes, in whatever order', async () => {
@@ -310,7 +333,10 @@ test('whatever comes and goes, in whatever order', async () => {
     ),
     { numRuns: long ? 2_000 : 80 },
   );
-  console.log(`${reused} times an id was given out again, ${exhausted} times there was none to give`);
+  console.log(
+    `${reused} times an id was given out again, ${exhausted} times there was none to give, ${approvedAgain} times a hypervisor was approved again`,
+  );
   expect(reused).toBeGreaterThan(50);
   expect(exhausted).toBeGreaterThan(10);
+  expect(approvedAgain).toBeGreaterThan(10);
 }, 300_000);

@@ -7,10 +7,12 @@ import type { End, ModelPort, ModelRule, World } from './reference.ts';
 
 export const tenants = ['acme', 'umbrella'];
 const networksOf = ['shop', 'lab'];
-/** Prefix of a network: the same everywhere, but where the two are peered. */
-const sixteen = (network: string, peered: boolean): string => (peered && network === 'lab' ? '10.1' : '10.0');
+/** Prefixes of a network: the same everywhere, but where the two are peered. */
+const prefixOf = (network: string, peered: boolean): { v4: string; v6: string } =>
+  peered && network === 'lab' ? { v4: '10.1', v6: 'fd00:0:1' } : { v4: '10.0', v6: 'fd00:0:0' };
 const tiers = { web: 1, db: 2 } as const;
 const groups = ['red', 'blue'];
+const prefixes6 = ['fd00::/48', 'fd00:0:0:1::/64', 'fd00:0:0:1::10/127', 'fd00:0:1::/48', '::/0'];
 const services = ['22', '80', '443', '8000-8100'];
 
 const tierName = fc.constantFrom<'web' | 'db'>('web', 'web', 'db');
@@ -23,15 +25,20 @@ function portsOf(tenant: string, network: string, peered: boolean): fc.Arbitrary
     tier: tierName,
     groups: fc.uniqueArray(fc.constantFrom(...groups), { maxLength: 2 }),
     bound: fc.constantFrom(true, true, true, false),
+    stack: fc.constantFrom('dual', 'dual', 'v4', 'v6'),
   });
+  const { v4, v6 } = prefixOf(network, peered);
   return fc.uniqueArray(one, { minLength: 2, maxLength: 4, selector: (p) => p.slot }).map((list) =>
-    list.map(({ slot, tier, groups: g, bound }) => ({
+    list.map(({ slot, tier, groups: g, bound, stack }) => ({
       tenant,
       network,
       name: `p${slot}`,
       tier,
       mac: `02:00:00:00:0${half}:0${slot}`,
-      ip: `${sixteen(network, peered)}.${tiers[tier]}.${10 + slot}`,
+      ips: [
+        ...(stack === 'v6' ? [] : [`${v4}.${tiers[tier]}.${10 + slot}`]),
+        ...(stack === 'v4' ? [] : [`${v6}:${tiers[tier]}::${10 + slot}`]),
+      ],
       groups: g,
       bound,
     })),
@@ -44,12 +51,28 @@ function endOf(ports: readonly ModelPort[]): fc.Arbitrary<End> {
     fc.constantFrom(...groups).map((group): End => ({ group })),
     fc.constantFrom(...ports.map((p) => p.name)).map((port): End => ({ port })),
     fc
-      .constantFrom('10.0.0.0/16', '10.0.1.0/24', '10.0.1.8/30', '10.0.1.10/32', '10.1.0.0/16', '0.0.0.0/0')
+      .constantFrom(
+        '10.0.0.0/16',
+        '10.0.1.0/24',
+        '10.0.1.8/30',
+        '10.0.1.10/32',
+        '10.1.0.0/16',
+        '0.0.0.0/0',
+        ...prefixes6,
+      )
       .map((cidr): End => ({ cidr })),
     fc.constant<End>({ any: true }),
     fc.constant<End>({ tier: 'web' }),
     fc.constant<End>({ any: true }),
   );
+}
+
+/** Rules that name both IP versions are refused. */
+function ofOneVersion({ from, to, protocol }: ModelRule): boolean {
+  const versions = [from.cidr, to.cidr].filter((c) => c !== undefined).map((c) => (c.includes(':') ? 6 : 4));
+  if (protocol === 'icmp') versions.push(4);
+  if (protocol === 'icmpv6') versions.push(6);
+  return new Set(versions).size < 2;
 }
 
 function rulesOf(tenant: string, network: string, ports: readonly ModelPort[]): fc.Arbitrary<ModelRule[]> {
@@ -61,7 +84,7 @@ function rulesOf(tenant: string, network: string, ports: readonly ModelPort[]): 
     service: fc.oneof(
       fc.constant({ protocol: 'any' as const }),
       fc.constant({ protocol: 'any' as const }),
-      fc.constant({ protocol: 'icmp' as const }),
+      fc.constantFrom({ protocol: 'icmp' as const }, { protocol: 'icmpv6' as const }),
       fc.constant({ protocol: 'tcp' as const }),
       fc.record({
         protocol: fc.constantFrom<'tcp' | 'udp'>('tcp', 'udp'),
@@ -69,9 +92,20 @@ function rulesOf(tenant: string, network: string, ports: readonly ModelPort[]): 
       }),
     ),
   });
+  // Behind all others, in half of the networks: what no rule speaks of passes.
+  const last = fc.subarray([
+    {
+      action: 'allow' as const,
+      priority: 32_000,
+      from: { any: true as const },
+      to: { any: true as const },
+      service: { protocol: 'any' as const },
+    },
+  ]);
   return fc
-    .array(rule, { maxLength: 6 })
-    .map((list) => list.map(({ service, ...r }) => ({ tenant, network, ...r, ...service })));
+    .tuple(fc.array(rule, { maxLength: 5 }), last)
+    .map((lists) => lists.flat().map(({ service, ...r }) => ({ tenant, network, ...r, ...service })))
+    .map((rules) => rules.filter(ofOneVersion));
 }
 
 type Part = Omit<World, 'peered'>;
@@ -97,10 +131,10 @@ export function orders({ ports, rules, peered }: World): { path: string; spec: R
     found.set(`tenants/${t}`, {});
     for (const n of networksOf) {
       const base = `tenants/${t}/networks/${n}`;
-      const prefix = sixteen(n, peered.includes(t));
-      found.set(base, { offering: 'basic', cidr: `${prefix}.0.0/16` });
+      const { v4, v6 } = prefixOf(n, peered.includes(t));
+      found.set(base, { offering: 'basic', cidr: `${v4}.0.0/16`, ipv6Cidr: `${v6}::/48` });
       for (const [tier, third] of Object.entries(tiers))
-        found.set(`${base}/tiers/${tier}`, { cidr: `${prefix}.${third}.0/24` });
+        found.set(`${base}/tiers/${tier}`, { cidr: `${v4}.${third}.0/24`, ipv6Cidr: `${v6}:${third}::/64` });
       for (const g of groups) found.set(`${base}/groups/${g}`, {});
     }
     if (peered.includes(t)) found.set(`tenants/${t}/peerings/both`, { networks: networksOf });
@@ -109,7 +143,7 @@ export function orders({ ports, rules, peered }: World): { path: string; spec: R
     found.set(`tenants/${p.tenant}/networks/${p.network}/ports/${p.name}`, {
       tier: p.tier,
       mac: p.mac,
-      ips: [p.ip],
+      ips: p.ips,
       groups: p.groups,
       ifaceId: ifaceId(p),
     });

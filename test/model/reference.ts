@@ -9,7 +9,8 @@ export type ModelPort = {
   name: string;
   tier: string;
   mac: string;
-  ip: string;
+  /** IPv4, IPv6 or both. */
+  ips: string[];
   groups: string[];
   bound: boolean;
 };
@@ -23,7 +24,7 @@ export type ModelRule = {
   priority: number;
   from: End;
   to: End;
-  protocol: 'any' | 'tcp' | 'udp' | 'icmp';
+  protocol: 'any' | 'tcp' | 'udp' | 'icmp' | 'icmpv6';
   ports?: string[];
 };
 
@@ -34,7 +35,7 @@ export type Packet = {
   /** `router`: the MAC of the router of the sender's tier. */
   dstMac: string;
   dstIp: string;
-  protocol: 'tcp' | 'udp' | 'icmp';
+  protocol: 'tcp' | 'udp' | 'icmp' | 'icmpv6';
   port: number;
   ttl: number;
 };
@@ -42,19 +43,28 @@ export type Packet = {
 /** In `peered` tenants the two networks are routed to each other. */
 export type World = { ports: ModelPort[]; rules: ModelRule[]; peered: string[] };
 
-const bits = (ip: string): string =>
-  ip
-    .split('.')
-    .map((o) => Number(o).toString(2).padStart(8, '0'))
-    .join('');
+/** An address as ones and zeros: 32 of them, or 128. */
+function bits(ip: string): string {
+  if (!ip.includes(':'))
+    return ip
+      .split('.')
+      .map((o) => Number(o).toString(2).padStart(8, '0'))
+      .join('');
+  const [left = [], right = []] = ip.split('::').map((half) => half.split(':').filter((w) => w !== ''));
+  const words = [...left, ...Array<string>(8 - left.length - right.length).fill('0'), ...right];
+  return words.map((w) => Number.parseInt(w, 16).toString(2).padStart(16, '0')).join('');
+}
 
 function covers(world: World, owner: { tenant: string; network: string }, end: End, ip: string): boolean {
   if (end.any === true) return true;
   if (end.cidr !== undefined) {
     const [base = '', length = ''] = end.cidr.split('/');
+    if (base.includes(':') !== ip.includes(':')) return false;
     return bits(ip).slice(0, Number(length)) === bits(base).slice(0, Number(length));
   }
-  const holder = world.ports.find((p) => p.tenant === owner.tenant && p.network === owner.network && p.ip === ip);
+  const holder = world.ports.find(
+    (p) => p.tenant === owner.tenant && p.network === owner.network && p.ips.includes(ip),
+  );
   if (holder === undefined) return false;
   if (end.port !== undefined) return holder.name === end.port;
   if (end.group !== undefined) return holder.groups.includes(end.group);
@@ -64,7 +74,7 @@ function covers(world: World, owner: { tenant: string; network: string }, end: E
 function speaks(rule: ModelRule, packet: Packet): boolean {
   if (rule.protocol === 'any') return true;
   if (rule.protocol !== packet.protocol) return false;
-  if (rule.ports === undefined || packet.protocol === 'icmp') return true;
+  if (rule.ports === undefined) return true;
   return rule.ports.some((range) => {
     const [low = 0, high = low] = range.split('-').map(Number);
     return packet.port >= low && packet.port <= high;
@@ -74,7 +84,7 @@ function speaks(rule: ModelRule, packet: Packet): boolean {
 /** A neighbour: of the same tier, and addressed by MAC and IP. */
 function bridged({ ports }: World, { from, dstMac, dstIp }: Packet): ModelPort | undefined {
   const to = ports.find((p) => p.bound && p.tenant === from.tenant && p.mac === dstMac);
-  return to?.network === from.network && to.tier === from.tier && to.ip === dstIp ? to : undefined;
+  return to?.network === from.network && to.tier === from.tier && to.ips.includes(dstIp) ? to : undefined;
 }
 
 /** Anybody in the network, or in the one it is peered with, while there is time to live. */
@@ -83,7 +93,7 @@ function routed({ ports, peered }: World, { from, dstIp, ttl }: Packet): ModelPo
   const reachable = ports.filter(
     (p) => p.bound && p.tenant === from.tenant && (p.network === from.network || peered.includes(p.tenant)),
   );
-  return reachable.find((p) => p.ip === dstIp);
+  return reachable.find((p) => p.ips.includes(dstIp));
 }
 
 function allowed(world: World, owner: ModelPort, packet: Packet): boolean {
@@ -103,7 +113,7 @@ function allowed(world: World, owner: ModelPort, packet: Packet): boolean {
 /** The port that receives the first packet of a connection, or undefined when nobody does. Both ends are judged. */
 export function receiver(world: World, packet: Packet): ModelPort | undefined {
   const { from } = packet;
-  if (!from.bound || packet.srcMac !== from.mac || packet.srcIp !== from.ip) return undefined;
+  if (!from.bound || packet.srcMac !== from.mac || !from.ips.includes(packet.srcIp)) return undefined;
   const to = packet.dstMac === 'router' ? routed(world, packet) : bridged(world, packet);
   if (to === undefined || to === from) return undefined;
   return allowed(world, from, packet) && allowed(world, to, packet) ? to : undefined;

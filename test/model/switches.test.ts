@@ -26,13 +26,18 @@ function packetOf(w: World, pick: (n: number) => number): Packet {
   const to = near.length === 0 || pick(4) === 0 ? w.ports[pick(w.ports.length)]! : near[pick(near.length)]!;
   const other = w.ports[pick(w.ports.length)]!;
   const spoil = pick(12);
+  const isV6 = (ip: string): boolean => ip.includes(':');
+  const common = from.ips.filter((a) => to.ips.some((b) => isV6(a) === isV6(b)));
+  const srcIp = common[pick(Math.max(1, common.length))] ?? from.ips[0]!;
+  const ofFamily = (p: ModelPort): string => p.ips.find((ip) => isV6(ip) === isV6(srcIp)) ?? srcIp;
+  const icmp = isV6(srcIp) ? 'icmpv6' : 'icmp';
   return {
     from,
     srcMac: spoil === 0 ? other.mac : from.mac,
-    srcIp: spoil === 1 ? other.ip : from.ip,
+    srcIp: spoil === 1 ? ofFamily(other) : srcIp,
     dstMac: to.tier !== from.tier || to.network !== from.network || pick(8) === 0 ? 'router' : to.mac,
-    dstIp: spoil === 2 ? other.ip : to.ip,
-    protocol: (['tcp', 'tcp', 'udp', 'icmp'] as const)[pick(4)]!,
+    dstIp: ofFamily(spoil === 2 ? other : to),
+    protocol: (['tcp', 'tcp', 'udp', icmp] as const)[pick(4)]!,
     port: [22, 80, 443, 8050, 9999][pick(5)]!,
     ttl: [64, 64, 64, 2, 1, 0][pick(6)]!,
   };
@@ -92,6 +97,7 @@ test('every packet meets the fate the orders give it, on both ends', { timeout: 
   let denied = 0;
   let tunnelled = 0;
   let routed = 0;
+  let ipv6 = 0;
   let peered = 0;
   await fc.assert(
     fc.asyncProperty(world, fc.infiniteStream(fc.nat()), async (w, noise) => {
@@ -129,6 +135,7 @@ test('every packet meets the fate the orders give it, on both ends', { timeout: 
         if (expected === undefined) continue;
         if (hostOf(expected) !== hostOf(from)) tunnelled++;
         if (isRouted) routed++;
+        if (packet.dstIp.includes(':')) ipv6++;
         if (expected.network !== from.network) peered++;
       }
       await clear(core, switches);
@@ -141,5 +148,6 @@ test('every packet meets the fate the orders give it, on both ends', { timeout: 
   expect(denied).toBeGreaterThan(runs);
   expect(tunnelled).toBeGreaterThan(0);
   expect(routed).toBeGreaterThan(0);
+  expect(ipv6).toBeGreaterThan(0);
   expect(peered).toBeGreaterThan(0);
 });

@@ -26,8 +26,11 @@ export class Tracer {
       tcp: `tcp,tcp_src=40000,tcp_dst=${p.port}`,
       udp: `udp,udp_src=40000,udp_dst=${p.port}`,
       icmp: 'icmp,icmp_type=8,icmp_code=0',
+      icmpv6: 'icmp6,icmpv6_type=128,icmpv6_code=0',
     }[p.protocol];
-    const ip = `${l4},nw_src=${p.srcIp},nw_dst=${p.dstIp}`;
+    const ip = p.dstIp.includes(':')
+      ? `${l4.replace(/^(tcp|udp),/, '$16,')},ipv6_src=${p.srcIp},ipv6_dst=${p.dstIp}`
+      : `${l4},nw_src=${p.srcIp},nw_dst=${p.dstIp}`;
     const dstMac = p.dstMac === 'router' ? routerMac : p.dstMac;
     const first = await this.#trace(
       host,

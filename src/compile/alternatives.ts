@@ -5,6 +5,7 @@ import type { PolicySpec } from '../intent/resources/policy.ts';
 import type { RuleEnd, RuleSpec } from '../intent/resources/rule.ts';
 import type { Alternative, Service } from '../pipeline/stages/judge.ts';
 import { type IpPrefix, ipProtocol } from '../pipeline/stages/ports.ts';
+import { AddressSet } from './address-set.ts';
 import { ip, ipPrefix } from './addresses.ts';
 import { maskedPorts } from './port-ranges.ts';
 
@@ -58,6 +59,28 @@ export function addressesOf(view: View, network: Path, end: RuleEnd): readonly I
     return port === undefined ? [] : hostsOf(port);
   }
   return end.group === undefined ? [] : members(view, network, end.group).flatMap(hostsOf);
+}
+
+/** Ends of the rules of one network as sets: one set for each end, however many rules have it. */
+export class Ends {
+  readonly #view: View;
+  readonly #network: Path;
+  readonly #sets = new Map<string, AddressSet>();
+
+  constructor(view: View, network: Path) {
+    this.#view = view;
+    this.#network = network;
+  }
+
+  addresses(end: RuleEnd): AddressSet {
+    const key = JSON.stringify(end);
+    let set = this.#sets.get(key);
+    if (set === undefined) {
+      set = new AddressSet(addressesOf(this.#view, this.#network, end));
+      this.#sets.set(key, set);
+    }
+    return set;
+  }
 }
 
 function hostsOf(port: Resource<'port'>): IpPrefix[] {

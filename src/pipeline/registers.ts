@@ -76,6 +76,13 @@ export const registers = {
     32,
     'Epoch of what the network denies: another one once a deny rule or policy has come or changed',
   ),
+  bucket: register(
+    'bucket',
+    'reg12',
+    0,
+    32,
+    'Which rules Precedence is asked of: those of one table (bits 16 to 23) and priority (bits 0 to 15)',
+  ),
 } as const satisfies Record<string, Register>;
 
 /** What connection tracking keeps of a connection for us. */

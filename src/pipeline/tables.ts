@@ -285,7 +285,7 @@ const declared = {
     id: 81,
     name: 'Policies',
     purpose: "The operator's policies: what they say is final",
-    next: ['Rules'],
+    next: ['Rules', 'Precedence'],
     priorities: [
       { ...ruleBand, what: 'policies: 65000 - 2 × priority, + 1 for deny' },
       one(1, "the tenant's rules decide"),
@@ -295,7 +295,7 @@ const declared = {
     id: 82,
     name: 'Rules',
     purpose: 'Access rules of the tenants; a miss is the default deny',
-    next: [],
+    next: ['Precedence'],
     priorities: [ruleBand],
   },
   LivePorts: {
@@ -319,6 +319,21 @@ const declared = {
     purpose: 'The rule or policy that allowed the connection is there, and as it was',
     next: [],
     priorities: [one(100, 'a rule or policy that allows')],
+  },
+  Precedence: {
+    id: 86,
+    name: 'Precedence',
+    purpose:
+      'Of several rules of one priority that speak of the packet, the one with the lowest id has it. Packets come here from rules that are not ahead of all others',
+    next: [],
+    priorities: [
+      {
+        from: 2,
+        to: 64_999,
+        what: 'levels: 65000 - level; rules of one level share no packets, and each is ahead of those it shares packets with below',
+      },
+      one(1, 'the rule that led here, where no other is ahead of it'),
+    ],
   },
   Canary: {
     id: 253,

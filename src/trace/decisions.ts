@@ -68,7 +68,7 @@ export function sideFrom(table: number): Side | undefined {
 /** Tables whose flows say for a rule or policy that it decides. */
 export function decides(table: number): boolean {
   const name = tableName(table);
-  return name === 'Policies' || name === 'Rules' || name === 'LiveRules';
+  return name === 'Policies' || name === 'Rules' || name === 'Precedence' || name === 'LiveRules';
 }
 
 /** Tables that are asked anew by each side: what was decided before no longer counts. */

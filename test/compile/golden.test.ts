@@ -10,6 +10,8 @@ import { FakeSwitches } from '../support/fake-switches.ts';
 
 const network = 'tenants/acme/networks/shop';
 
+const partners = ['192.0.2.0/28', '198.51.100.7/32', '198.51.100.9/32', '198.51.100.64/26', '203.0.113.0/24'];
+
 const resources: [string, Record<string, unknown>][] = [
   ['hypervisors/hv1', { admission: 'approved' }],
   ['hypervisors/hv2', { admission: 'approved' }],
@@ -51,10 +53,46 @@ const resources: [string, Record<string, unknown>][] = [
       ports: ['5000-5003', '5004', '9'],
     },
   ],
-  // Says of port b what the rule above says too: one flow for both.
+  // All it says of port b the rule above says too: it has no flows.
   [
     `${network}/rules/twin`,
     { action: 'allow', priority: 30, from: { port: 'a' }, to: { group: 'databases' }, protocol: 'udp', ports: ['9'] },
+  ],
+  // Shares some packets with the first of them: Precedence tells the two apart.
+  [
+    `${network}/rules/discard`,
+    {
+      action: 'allow',
+      priority: 30,
+      from: { tier: 'web' },
+      to: { port: 'b' },
+      protocol: 'udp',
+      ports: ['9'],
+      log: true,
+    },
+  ],
+  // A conjunction, and another that shares the flows of what they have in common.
+  [
+    `${network}/rules/partners`,
+    {
+      action: 'allow',
+      priority: 40,
+      from: { cidrs: partners },
+      to: { cidrs: ['10.0.1.0/28', '10.0.1.64/26', '10.0.2.0/28', '10.0.2.64/26'] },
+      protocol: 'tcp',
+      ports: ['80', '443', '8000-8003'],
+    },
+  ],
+  [
+    `${network}/rules/partners-dns`,
+    {
+      action: 'allow',
+      priority: 40,
+      from: { cidrs: partners },
+      to: { cidrs: ['10.0.1.53/32', '10.0.2.53/32', '10.0.1.54/32', '10.0.2.54/32', '10.0.3.53/32'] },
+      protocol: 'udp',
+      ports: ['53'],
+    },
   ],
 ];
 

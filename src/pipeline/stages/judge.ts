@@ -6,9 +6,9 @@
 import { cookie } from '../cookie.ts';
 import type { Action, Flow, Match } from '../flow.ts';
 import { load, matching, registers } from '../registers.ts';
-import { rulePriority, type Table, tables } from '../tables.ts';
+import { tables } from '../tables.ts';
 import { ownFlow } from './conntrack.ts';
-import { fromPrefix, type IpPrefix, ipProtocol, toPrefix } from './ports.ts';
+import { type IpPrefix, ipProtocol } from './ports.ts';
 
 /** Part of a port space; a mask of 0 is everything. */
 export type Masked = { value: number; mask: number };
@@ -76,23 +76,6 @@ function verdict(allowed: boolean, log: boolean): Action {
 export function decision({ id, epoch, action, log }: Decider): Action[] {
   const allowed = action === 'allow';
   return [load(registers.rule, id), ...(allowed ? [load(registers.ruleEpoch, epoch)] : []), verdict(allowed, log)];
-}
-
-function decides(table: Table, decider: Decider, priority: number, match: Match): Flow {
-  return {
-    table: table.id,
-    priority: rulePriority(priority, decider.action),
-    cookie: cookie(table.id, decider.number),
-    match,
-    actions: decision(decider),
-  };
-}
-
-/** @param priority 1 to 32000, lower first */
-export function decidingFlow(decider: Decider, scope: Scope, priority: number, a: Alternative): Flow {
-  const table = typeof scope === 'object' && 'network' in scope ? tables.Rules : tables.Policies;
-  const match = { ...fromPrefix(a.source), ...toPrefix(a.destination), ...serviceMatch(a.service) };
-  return decides(table, decider, priority, scopeMatch(match, scope));
 }
 
 /**

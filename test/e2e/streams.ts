@@ -15,12 +15,18 @@ let counter = 0;
 
 const fileIn = (lab: Lab, what: string): string => join(lab.directory, `${what}-${++counter}`);
 
+/** Where a test fails the lab ends first, which whoever waits for a program is told as an error. */
+function endsWithLab(...outcomes: Promise<unknown>[]): void {
+  void Promise.allSettled(outcomes);
+}
+
 export type Serving = { stop(): Promise<Arrived[]> };
 
 /** @param what tcp:PORT or udp:PORT */
 export async function serveStreams(lab: Lab, vm: LabVm, what: string[]): Promise<Serving> {
   const stop = fileIn(lab, 'stop');
   const outcome = vm.exec(process.execPath, [program, stop, 'serve', ...what], { timeout: limit });
+  endsWithLab(outcome);
   await until('a server for each port', async () => {
     const { stdout } = await vm.exec('ss', ['-Hlntu']);
     return what.every((one) => stdout.includes(`:${one.split(':')[1]} `));
@@ -59,6 +65,7 @@ export async function openStreams(
   const pings = Array.from({ length: what.pings }, () =>
     vm.exec('sh', ['-c', script, 'sh', ip, stop], { timeout: limit }),
   );
+  endsWithLab(outcome, ...pings);
   await until('every connection to carry something', async () => existsSync(ready), 20_000);
   return {
     async stop() {

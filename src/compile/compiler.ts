@@ -15,6 +15,7 @@ import { portUnits } from './port.ts';
 import { judgeUnit, rulesUnit } from './rules.ts';
 import { Shapes } from './shapes.ts';
 import type { CompileState, Subject, Unit } from './state.ts';
+import { steeringUnits } from './steering.ts';
 import { tierUnits } from './tier.ts';
 
 type Emitted = { hash: number; on: HypervisorNumber[] };
@@ -222,6 +223,7 @@ export class Compiler {
       const buckets = new Set<Subject>();
       for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
       yield `judge:${network}`;
+      if (view.count('steering', network) > 0) yield `steering:${network}`;
       for (const rule of view.children('rule', network))
         buckets.add(`rules:${network}:${rule.spec.priority}:${rule.spec.action}`);
       yield* buckets;
@@ -326,6 +328,8 @@ export function compileSubject(state: CompileState, subject: Subject): Unit[] {
       return portUnits(state, rest as Path);
     case 'tier':
       return tierUnits(state, rest as Path);
+    case 'steering':
+      return steeringUnits(state, rest as Path);
     case 'peering':
       return peeringUnits(state, rest as Path);
     case 'admit':

@@ -9,6 +9,7 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
   switch (change.kind) {
     case 'port':
       yield `port:${change.path}`;
+      yield* steeredThrough(view, change.path);
       if (addressing(change.before) !== addressing(change.after)) {
         yield* bucketsNaming(view, change.path);
         for (const group of groupsOf(view, change)) yield* bucketsNaming(view, group);
@@ -44,9 +45,11 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
     case 'peering':
       yield `peering:${change.path}`;
       return;
+    case 'steering':
+      yield `steering:${(change.after ?? change.before)?.parent}`;
+      return;
     // Nothing is compiled from these yet.
     case 'route':
-    case 'steering':
       return;
   }
 }
@@ -55,11 +58,13 @@ export function* dirtyByPlacement(state: CompileState, effect: PlacementEffect):
   const { view, placement } = state;
   const network = parentPath(effect.port);
   yield `port:${effect.port}`;
+  yield* steeredThrough(view, effect.port);
   if (effect.networkHosts) {
     for (const port of placement.boundPortsOf(network)) yield `port:${port}`;
     for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
     for (const rule of view.children('rule', network)) yield bucket(rule);
     yield `judge:${network}`;
+    if (view.count('steering', network) > 0) yield `steering:${network}`;
     yield* peeringsOf(view, network);
     for (const peer of peersOf(view, network))
       for (const port of placement.boundPortsOf(peer.path)) yield `port:${port}`;
@@ -110,7 +115,15 @@ function* dirtyByPolicy(view: View, { before, after }: ResourceChange<'policy'>)
 }
 
 function* bucketsNaming(view: View, path: Path): Iterable<Subject> {
-  for (const r of view.referrers(path)) if (r.kind === 'rule') yield bucket(r);
+  for (const r of view.referrers(path)) {
+    if (r.kind === 'rule') yield bucket(r);
+    else if (r.kind === 'steering') yield `steering:${r.parent}`;
+  }
+}
+
+/** Steering rules that name the port. */
+function* steeredThrough(view: View, port: Path): Iterable<Subject> {
+  for (const r of view.referrers(port)) if (r.kind === 'steering') yield `steering:${r.parent}`;
 }
 
 /** What rules see of a port. */

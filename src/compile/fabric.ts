@@ -10,6 +10,7 @@ import { localOutput } from '../pipeline/stages/output.ts';
 import { guards } from '../pipeline/stages/port-security.ts';
 import { judgeInReverse } from '../pipeline/stages/reverse.ts';
 import { pastRouter } from '../pipeline/stages/router.ts';
+import { notSteered, skipConntrack } from '../pipeline/stages/steering.ts';
 import { admitKey, tunnelPort } from '../pipeline/stages/tunnel.ts';
 import type { CompileState, Unit } from './state.ts';
 
@@ -22,6 +23,8 @@ export function baseUnit(state: CompileState): Unit[] {
     ...trackConnections(),
     ...judgeInReverse(),
     afterPolicies(),
+    notSteered(),
+    ...skipConntrack(),
     ...pastRouter(),
     localOutput(),
     canary(),

@@ -8,6 +8,8 @@ import type { CompileState } from './state.ts';
 
 export function isRouted(view: View, network: Path): boolean {
   if (view.count('tier', network) > 1 || view.count('route', network) > 0) return true;
+  // What a port gives back to its router is routed on, in one tier too.
+  if (view.count('steering', network) > 0) return true;
   for (const _ of peersOf(view, network)) return true;
   return false;
 }

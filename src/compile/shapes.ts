@@ -61,6 +61,7 @@ function* shapedBy(change: ResourceChange): Iterable<Path> {
       return;
     case 'tier':
     case 'route':
+    case 'steering':
       yield (change.after ?? change.before)!.parent;
       return;
     case 'peering':

@@ -196,6 +196,7 @@ export class Engine {
       const effect = this.bindings.carryOut(decision, zones[i]);
       this.compiler.markPlacement(effect);
       this.#touched.add(decision.port);
+      for (const r of this.#view.referrers(decision.port)) if (r.kind === 'steering') this.#touched.add(r.path);
       for (const h of effect.tenantHosts) {
         this.tunnels.reconsider(h);
         for (const peer of this.bindings.placement.hostsOfTenant(parentPath(parentPath(decision.port))))

@@ -213,6 +213,16 @@ export class StatusBoard implements StatusSource {
       if (failure !== undefined)
         found.push({ condition: condition('Compiled', 'False', 'CompilerError', failure), state: 'failed' });
     }
+    if (resource.kind === 'steering') {
+      const { onFailure, via } = resource.spec;
+      const dead = via.filter(
+        (name) => engine.bindings.placement.get(`${resource.parent}/ports/${name}`) === undefined,
+      );
+      if (dead.length > 0) {
+        const message = `not bound: ${dead.join(', ')}; its traffic goes ${onFailure === 'open' ? 'past' : 'nowhere'}`;
+        found.push({ condition: condition('HopsBound', 'False', 'HopNotBound', message), state: 'degraded' });
+      }
+    }
     if (resource.kind === 'network') {
       for (const c of this.#options.servicesOf(resource)) found.push({ condition: c, state: 'degraded' });
     }

@@ -67,7 +67,11 @@ const declared = {
     name: 'TunnelLookup',
     purpose: 'Which local port is meant, by key, MAC and IP; from here no way leads back to a tunnel (split horizon)',
     next: ['TunnelSource'],
-    priorities: [one(100, 'an address of a local port'), one(90, 'an address beyond a local port, by a static route')],
+    priorities: [
+      one(100, 'an address of a local port'),
+      one(95, 'what is steered to a local port'),
+      one(90, 'an address beyond a local port, by a static route'),
+    ],
   },
   TunnelSource: {
     id: 8,
@@ -75,18 +79,19 @@ const declared = {
     purpose:
       "A peer's frames carry sources of its own: the sender's address must be bound there, in the receiver's network or one peered to it",
     next: ['IngressConntrack'],
-    priorities: [one(100, 'an address bound at that peer')],
+    priorities: [one(100, 'an address bound at that peer'), one(90, 'what was steered to a port at that peer')],
   },
   PortSecurity: {
     id: 10,
     name: 'PortSecurity',
     purpose:
       "A VM sends untagged frames from its own MAC and IPs only; ARP must name the same MAC and IP. From a link-local address it may solicit neighbours, nothing else. What only routers and DHCP servers say, and advertisements, which the switch itself makes, it doesn't send",
-    next: ['NeighbourResponder', 'Gateway'],
+    next: ['NeighbourResponder', 'Gateway', 'SteeringReturn'],
     priorities: [
       one(200, "router and neighbour advertisements, redirects, a DHCP server's answers: dropped"),
       one(150, 'neighbour solicitations'),
       one(100, 'IP (fragments too) and ARP with the addresses of the port'),
+      one(90, 'what a port of a steering rule gives back'),
     ],
   },
   NeighbourResponder: {
@@ -114,6 +119,16 @@ const declared = {
     next: ['EgressConntrack'],
     priorities: [one(100, 'an echo request to a gateway address'), one(1, 'everything else')],
   },
+  SteeringReturn: {
+    id: 16,
+    name: 'SteeringReturn',
+    purpose:
+      'Exactly what was steered to a port comes back from it with a foreign source; to the next port of the rule, or on to its receiver',
+    next: ['Route', 'Lookup'],
+    priorities: [
+      { ...ruleBand, what: 'steering rules: 65000 - 2 × priority, + 1 for what is from or to such a port itself' },
+    ],
+  },
   EgressConntrack: {
     id: 20,
     name: 'EgressConntrack',
@@ -139,7 +154,7 @@ const declared = {
     name: 'EgressReply',
     purpose:
       'Replies of live connections pass. Others, and TCP segments of connections this switch has no state of (it was restarted, or the VM came from elsewhere), are judged in reverse: with addresses and ports exchanged',
-    next: ['EgressReverse', 'Router', 'Judge'],
+    next: ['EgressReverse', 'Steering', 'Judge'],
     priorities: [
       one(200, 'live'),
       one(110, 'ICMP answers, judged as what they answer'),
@@ -160,11 +175,21 @@ const declared = {
     name: 'EgressCommit',
     purpose:
       "What is allowed goes on; a new connection is remembered in the port's zone, with what allowed it. A miss is the default deny",
-    next: ['Router'],
+    next: ['Steering'],
     priorities: [
       one(100, 'a new connection'),
       one(90, 'a known one whose label is out of date: it gets another'),
       one(80, 'a known one'),
+    ],
+  },
+  Steering: {
+    id: 32,
+    name: 'Steering',
+    purpose: 'Does a steering rule send this direction of the conversation through other ports',
+    next: ['Router', 'Lookup'],
+    priorities: [
+      { ...ruleBand, what: 'steering rules: 65000 - 2 × priority, + 1 for what is from or to such a port itself' },
+      one(1, 'not steered'),
     ],
   },
   Router: {
@@ -208,14 +233,18 @@ const declared = {
     name: 'Lookup',
     purpose: 'Where is the receiver, by tier, MAC and IP: here, or on which hypervisor',
     next: ['IngressConntrack', 'TunnelOutput'],
-    priorities: [one(100, 'an address of a port'), one(90, 'an address beyond a port, by a static route')],
+    priorities: [
+      one(100, 'an address of a port'),
+      one(95, 'what is steered to a port'),
+      one(90, 'an address beyond a port, by a static route'),
+    ],
   },
   IngressConntrack: {
     id: 60,
     name: 'IngressConntrack',
     purpose: "Through connection tracking in the receiver's zone",
-    next: ['IngressState'],
-    priorities: [one(100, 'IPv4')],
+    next: ['IngressState', 'LocalOutput'],
+    priorities: [one(110, 'steered to this port: it sees one direction only'), one(100, 'IPv4')],
   },
   IngressState: {
     id: 62,

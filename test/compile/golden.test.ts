@@ -94,6 +94,10 @@ const resources: [string, Record<string, unknown>][] = [
       ports: ['53'],
     },
   ],
+  [
+    `${network}/steering/inspect`,
+    { priority: 500, from: { tier: 'web' }, to: { tier: 'db' }, protocol: 'tcp', ports: ['5432'], via: ['a', 'b'] },
+  ],
 ];
 
 let fake: FakeSwitches;

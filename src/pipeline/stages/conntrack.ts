@@ -33,7 +33,7 @@ export const sides: readonly Side[] = [
     reply: tables.EgressReply,
     reverse: tables.EgressReverse,
     commit: tables.EgressCommit,
-    onward: tables.Router,
+    onward: tables.Steering,
   },
   {
     conntrack: tables.IngressConntrack,

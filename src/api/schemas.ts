@@ -7,6 +7,7 @@ import { definitions, kinds } from '../intent/resources/index.ts';
 import { type ProblemCode, problems } from '../problems.ts';
 import type { CheckState } from '../reconcile/upkeep.ts';
 import { problemType } from './problem-answers.ts';
+import { TraceSchema } from './trace-schema.ts';
 
 /** Refers to a component by its name. */
 export function ref(name: string): TSchema {
@@ -100,7 +101,7 @@ function isScalar(schema: TSchema): boolean {
 
 function answerSchema(definition: ResourceDefinition): TObject {
   const restricted = new Set(definition.restricted);
-  const filled = new Set(definition.serverFilled);
+  const filled = new Set(definition.serverFilled?.filter((name) => definition.filledWith?.[name] === undefined));
   const members: Record<string, TSchema> = {};
   for (const [name, schema] of Object.entries(definition.spec.properties))
     members[name] =
@@ -297,6 +298,7 @@ export function componentSchemas(): TSchema[] {
     TokenSchema,
     AuditRecordSchema,
     FlowSchema,
+    TraceSchema,
     RecomputationSchema,
     DiagnosisSchema,
     ...kinds.flatMap((kind) => {

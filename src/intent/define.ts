@@ -41,6 +41,8 @@ export type ResourceDefinition<Spec extends TObject = TObject> = {
   restricted?: readonly string[];
   /** Members of the spec the server fills when left out, and keeps when a replacement leaves them out. */
   serverFilled?: readonly string[];
+  /** Server-filled members that follow from another one, and are missing where that one is. */
+  filledWith?: Readonly<Record<string, string>>;
   /** Members of the spec that never change after creation. */
   immutable?: readonly string[];
   /** Members of the spec that may be added later, and from then on never change. */

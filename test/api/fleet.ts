@@ -8,15 +8,19 @@ import type { Intent } from '../../src/intent/intent.ts';
 import type { Path, Resource, ResourceChange } from '../../src/intent/model.ts';
 import { Problem } from '../../src/problems.ts';
 import type { Diagnosis, Recomputation, Upkeep } from '../../src/reconcile/upkeep.ts';
+import type { Answer, TraceRequest, TraceService } from '../../src/trace/service.ts';
 
 type Switch = { connected: boolean; acknowledged: number; automatic: boolean };
 
-export class Fleet implements StatusSource, Fabric, Upkeep {
+export class Fleet implements StatusSource, Fabric, Upkeep, TraceService {
   readonly switches = new Map<string, Switch>();
   readonly waiting: { name: string; facts: ChassisFacts }[] = [];
   readonly bindings = new Map<Path, Binding>();
   readonly installed: DumpedFlow[] = [];
   isReady = true;
+  /** What was asked to be traced, and what a trace answers. */
+  readonly traced: TraceRequest[] = [];
+  answer: Answer | undefined;
   readonly #intent: Intent;
   readonly #going = new Map<Path, Resource & { deletedAt: number }>();
   readonly #listeners = new Set<(path: Path, status: Status) => void>();
@@ -32,6 +36,12 @@ export class Fleet implements StatusSource, Fabric, Upkeep {
       for (const one of this.switches.values()) if (one.connected && one.automatic) one.acknowledged = revision;
       this.#settle(changes.map(({ path }) => path));
     });
+  }
+
+  trace(request: TraceRequest): Promise<Answer> {
+    this.traced.push(request);
+    if (this.answer !== undefined) return Promise.resolve(this.answer);
+    return Promise.reject(new Problem('hypervisor.not-connected', 'hv1 is not connected'));
   }
 
   add(name: string, options: Partial<Switch> = {}): Switch {

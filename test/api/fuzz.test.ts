@@ -3,14 +3,14 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { definitions, kinds } from '../../src/intent/resources/index.ts';
 import { problems } from '../../src/problems.ts';
-import { type Harness, harness, type Reply, shop, type Who } from './support.ts';
+import { everyKind, type Harness, harness, type Reply, shop, type Who } from './support.ts';
 
 let h: Harness;
 const network = 'tenants/acme/networks/shop';
 
 beforeAll(async () => {
   h = await harness();
-  await h.ask('admin', 'POST', 'apply', { resources: [...shop('acme'), ...shop('globex')] });
+  await h.ask('admin', 'POST', 'apply', { resources: [...everyKind('acme'), ...shop('globex')] });
 });
 afterAll(() => h.close());
 
@@ -36,6 +36,10 @@ const path = fc.oneof(
     `${network}/ports/web1`,
     `${network}/groups/databases`,
     `${network}/rules/web-to-db`,
+    `${network}/routes/branch`,
+    `${network}/steering/inspected`,
+    'tenants/acme/peerings/shop-office',
+    'policies/no-telnet',
     'offerings/gold',
     'hypervisors/hv1',
     'apply',
@@ -45,9 +49,26 @@ const path = fc.oneof(
     'where',
   ),
   fc
-    .array(fc.oneof(name, fc.constantFrom('tenants', 'networks', 'tiers', 'ports', 'groups', 'rules')), {
-      maxLength: 7,
-    })
+    .array(
+      fc.oneof(
+        name,
+        fc.constantFrom(
+          'tenants',
+          'networks',
+          'tiers',
+          'ports',
+          'groups',
+          'rules',
+          'routes',
+          'steering',
+          'peerings',
+          'policies',
+        ),
+      ),
+      {
+        maxLength: 7,
+      },
+    )
     .map((s) => s.join('/')),
 );
 const scalar = fc.oneof(
@@ -62,6 +83,11 @@ const scalar = fc.oneof(
     '80',
     '0.0.0.0/0',
     '255.255.255.255',
+    'fd00:0:0:1::10',
+    'fd07::/64',
+    '::ffff:10.0.0.1',
+    'fe80::1',
+    'icmpv6',
   ),
   fc.constantFrom<unknown>(null, true, 0, 1, -1, 1.5, 1e300, '', '\u0000', '\ud800', '__proto__'),
   fc.string(),

@@ -6,7 +6,7 @@ import { problemsDocument } from '../../src/api/problems-doc.ts';
 import { definitions, kinds } from '../../src/intent/resources/index.ts';
 import { type ProblemCode, problems } from '../../src/problems.ts';
 import { validator } from '../../src/validate.ts';
-import { type Harness, harness, shop } from './support.ts';
+import { everyKind, type Harness, harness } from './support.ts';
 
 type Operation = {
   operationId: string;
@@ -234,7 +234,7 @@ describe('answers', () => {
   }
 
   beforeAll(async () => {
-    await h.ask('admin', 'POST', 'apply', { resources: shop('acme') });
+    await h.ask('admin', 'POST', 'apply', { resources: everyKind('acme') });
     await h.ask('admin', 'PUT', 'hypervisors/hv1', { admission: 'approved' });
     h.fleet.add('hv1', { connected: false });
     const facts = {
@@ -267,9 +267,14 @@ describe('answers', () => {
       ],
     ),
     ['getTier', 'GET', `${network}/tiers/web`],
+    ['getTier', 'GET', `${network}/tiers/db`],
     ['getPort', 'GET', `${network}/ports/web1`],
     ['getGroup', 'GET', `${network}/groups/databases`],
     ['getRule', 'GET', `${network}/rules/web-to-db`],
+    ['getRoute', 'GET', `${network}/routes/branch`],
+    ['getSteering', 'GET', `${network}/steering/inspected`],
+    ['getPeering', 'GET', 'tenants/acme/peerings/shop-office'],
+    ['getPolicy', 'GET', 'policies/no-telnet'],
     ['listOfferings', 'GET', 'offerings'],
     ['listHypervisors', 'GET', 'hypervisors'],
     ['listPorts', 'GET', `${network}/ports?limit=1`],

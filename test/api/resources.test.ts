@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { definitions, kinds } from '../../src/intent/resources/index.ts';
-import { type Harness, harness, problemOf, shop } from './support.ts';
+import { everyKind, type Harness, harness, problemOf, shop } from './support.ts';
 
 let h: Harness;
 beforeEach(async () => {
@@ -48,7 +48,8 @@ describe('a resource', () => {
   });
 
   test.each(kinds)('of kind %s: what was read can be put back and changes nothing', async (kind) => {
-    await order();
+    const ordered = await h.ask('admin', 'POST', 'apply', { resources: everyKind('acme') });
+    expect(ordered.status, ordered.text).toBe(200);
     await h.ask('admin', 'PUT', 'hypervisors/hv1', { admission: 'approved' });
     const paths: Record<string, string> = {
       offering: 'offerings/gold',
@@ -56,9 +57,13 @@ describe('a resource', () => {
       tenant: 'tenants/acme',
       network,
       tier: `${network}/tiers/web`,
-      port: `${network}/ports/db1`,
+      port: `${network}/ports/web1`,
       group: `${network}/groups/databases`,
       rule: `${network}/rules/web-to-db`,
+      route: `${network}/routes/branch`,
+      steering: `${network}/steering/inspected`,
+      peering: 'tenants/acme/peerings/shop-office',
+      policy: 'policies/no-telnet',
     };
     const path = paths[kind]!;
     for (const who of ['admin', 'orchestrator', 'acme'] as const) {

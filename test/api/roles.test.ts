@@ -12,6 +12,14 @@ beforeAll(async () => {
 afterAll(() => h.close());
 
 const network = 'tenants/acme/networks/shop';
+const policy = {
+  action: 'deny',
+  priority: 1,
+  from: { any: true },
+  to: { any: true },
+  protocol: 'any',
+  tenants: ['acme'],
+};
 const group = { description: 'x' };
 const columns: readonly (Who | undefined)[] = ['admin', 'operator', 'orchestrator', 'acme', 'globex', undefined];
 
@@ -29,6 +37,11 @@ const matrix: [method: string, path: string, who: string, body?: unknown][] = [
   ['GET', 'hypervisors/hv1/drift', '++---?'],
   ['GET', 'explain?cookie=0x1', '++---?'],
   ['GET', 'where?q=10.0.1.10', '+++++?'],
+  ['POST', 'trace', '++++-?', { from: `${network}/ports/web1`, to: '10.0.1.10' }],
+  ['GET', 'policies', '++---?'],
+  ['GET', 'policies/none', '++---?'],
+  ['PUT', 'policies/p', '++---?', policy],
+  ['DELETE', 'policies/none', '++---?'],
   ['GET', 'tenants', '+++--?'],
   ['GET', 'tenants/acme', '++++-?'],
   ['PUT', 'tenants/acme', '+-+--?', { description: 'x' }],
@@ -46,6 +59,13 @@ const matrix: [method: string, path: string, who: string, body?: unknown][] = [
   ['DELETE', `${network}/groups/h`, '+-++-?'],
   ['GET', `${network}/rules/web-to-db`, '++++-?'],
   ['DELETE', `${network}/rules/none`, '+-++-?'],
+  ['PUT', `${network}/routes/r`, '+-++-?', { destination: '192.168.7.0/24', nextHop: '10.0.1.10' }],
+  ['GET', `${network}/steering`, '++++-?'],
+  ['DELETE', `${network}/steering/none`, '+-++-?'],
+  ['GET', 'tenants/acme/peerings', '++++-?'],
+  ['GET', 'tenants/acme/peerings/none', '++++-?'],
+  ['PUT', 'tenants/acme/peerings/p', '+-++-?', { networks: ['shop', 'none'] }],
+  ['DELETE', 'tenants/acme/peerings/none', '+-++-?'],
   ['POST', 'apply', '+-++-?', { resources: [{ path: `${network}/groups/g`, spec: group }] }],
   ['POST', 'apply', '++++-?', { resources: [] }],
   ['GET', 'events?since=1', '+++++?'],
@@ -99,7 +119,7 @@ test('every route under /v1 is in the matrix', async () => {
   };
   const asked = new Set(matrix.map(([method, path]) => shape(method, path.split('?')[0]!)));
   // What is asked for one kind of a network holds for the others: their definitions say the same.
-  const children = /networks\/(tiers|ports|groups|rules)/;
+  const children = /networks\/(tiers|ports|groups|rules|routes|steering)/;
   const missing = routes
     .map(([method, path]) => shape(method, path))
     .filter((route) => !asked.has(route) && !children.test(route));

@@ -61,6 +61,7 @@ export async function harness({ disk, changes, secrets, ...options }: HarnessOpt
     status: fleet,
     fabric: fleet,
     upkeep: fleet,
+    trace: fleet,
     config: loadConfig(undefined),
     log: logger,
   };
@@ -119,6 +120,45 @@ export function shop(tenant: string): { path: string; spec: object; labels?: Rec
         protocol: 'tcp',
         ports: ['5432'],
       },
+    },
+  ];
+}
+
+/** The same with a resource of every other kind, in both IP versions. */
+export function everyKind(tenant: string): ReturnType<typeof shop> {
+  const network = `tenants/${tenant}/networks/shop`;
+  const end = { from: { cidrs: ['fd07::/64', 'fd08::/64'] }, to: { any: true } };
+  const replaced = [
+    {
+      path: network,
+      spec: { offering: 'basic', cidr: '10.0.0.0/16', ipv6Cidr: 'fd00::/48', mtu: 1400, logDenied: true },
+    },
+    { path: `${network}/tiers/web`, spec: { cidr: '10.0.1.0/24', ipv6Cidr: 'fd00:0:0:1::/64' } },
+    {
+      path: `${network}/ports/web1`,
+      spec: {
+        tier: 'web',
+        mac: '02:00:00:00:00:01',
+        ips: ['10.0.1.10', 'fd00:0:0:1::10'],
+        allowedAddressPairs: [{ ip: '10.0.1.100', mac: '00:00:5e:00:01:0a' }, { ip: 'fd07::/64' }],
+        qos: { fromVm: { rateKbps: 1000, burstKb: 100 }, dscp: 46 },
+        portSecurity: false,
+      },
+    },
+  ];
+  return [
+    ...shop(tenant).filter(({ path }) => !replaced.some((other) => other.path === path)),
+    ...replaced,
+    { path: `tenants/${tenant}/networks/office`, spec: { offering: 'basic', cidr: '10.1.0.0/16' } },
+    { path: `tenants/${tenant}/peerings/shop-office`, spec: { networks: ['shop', 'office'] } },
+    { path: `${network}/routes/branch`, spec: { destination: 'fd07::/64', nextHop: 'fd00:0:0:1::10' } },
+    {
+      path: `${network}/steering/inspected`,
+      spec: { priority: 1, ...end, protocol: 'icmpv6', icmp: { type: 128 }, via: ['web1'], onFailure: 'open' },
+    },
+    {
+      path: 'policies/no-telnet',
+      spec: { action: 'deny', priority: 1, tenants: [tenant], ...end, protocol: 'tcp', ports: ['23'], log: true },
     },
   ];
 }

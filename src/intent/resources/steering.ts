@@ -62,7 +62,7 @@ export const steering = defineResource({
         to: { group: 'databases' },
         protocol: 'tcp',
         ports: ['5432'],
-        via: ['ids1'],
+        via: ['lb1'],
         onFailure: 'closed',
       },
     },

@@ -18,6 +18,7 @@ export const tier = defineResource({
     { additionalProperties: false },
   ),
   serverFilled: ['gateway', 'ipv6Gateway'],
+  filledWith: { ipv6Gateway: 'ipv6Cidr' },
   immutable: ['cidr'],
   fixedOnceSet: ['ipv6Cidr'],
   writers: ['orchestrator', 'tenant'],

@@ -18,6 +18,8 @@ export const macOf = (name: Name): string =>
   `02:00:00:00:0${subnet[places[name].tier]}:${places[name].host.toString(16).padStart(2, '0')}`;
 export const ipOf = (name: Name): string => `10.0.${subnet[places[name].tier]}.${places[name].host}`;
 export const gatewayOf = (tier: Tier): string => `10.0.${subnet[tier]}.1`;
+export const ip6Of = (name: Name): string => `fd00:0:0:${subnet[places[name].tier]}::${places[name].host}`;
+export const gateway6Of = (tier: Tier): string => `fd00:0:0:${subnet[tier]}::1`;
 
 export type RoutedCloud = AsyncDisposable & {
   lab: Lab;
@@ -40,19 +42,33 @@ function ordersOf(tenant: string, ports: Name[]): { path: string; spec: unknown 
   });
   return [
     { path: `tenants/${tenant}`, spec: {} },
-    { path: network, spec: { offering: 'basic', cidr: '10.0.0.0/16' } },
+    { path: network, spec: { offering: 'basic', cidr: '10.0.0.0/16', ipv6Cidr: 'fd00::/48' } },
     ...(['web', 'db'] as const).map((t) => ({
       path: `${network}/tiers/${t}`,
-      spec: { cidr: `10.0.${subnet[t]}.0/24` },
+      spec: { cidr: `10.0.${subnet[t]}.0/24`, ipv6Cidr: `fd00:0:0:${subnet[t]}::/64` },
     })),
     ...ports.map((p) => ({
       path: `${network}/ports/${p}`,
-      spec: { tier: places[p].tier, mac: macOf(p), ips: [ipOf(p)], ifaceId: `${tenant}-${p}` },
+      spec: { tier: places[p].tier, mac: macOf(p), ips: [ipOf(p), ip6Of(p)], ifaceId: `${tenant}-${p}` },
     })),
     { path: `${network}/rules/ping`, spec: rule('web', 'db', 'icmp') },
+    { path: `${network}/rules/ping6`, spec: rule('web', 'db', 'icmpv6') },
     { path: `${network}/rules/sql`, spec: rule('web', 'db', 'tcp', { ports: ['5432'] }) },
     { path: `${network}/rules/udp`, spec: rule('web', 'db', 'udp') },
   ];
+}
+
+/** As a VM that has its addresses from somewhere does: with duplicate address detection, and a default route. */
+export async function giveIpv6(vm: LabVm, name: Name): Promise<void> {
+  const { tier } = places[name];
+  const script = [
+    // Set before the interface has addresses: the namespace is made without IPv6.
+    'for f in all default eth0; do echo 0 > /proc/sys/net/ipv6/conf/$f/disable_ipv6; done',
+    `ip -6 addr add ${ip6Of(name)}/64 dev eth0`,
+    `ip -6 route add default via ${gateway6Of(tier)} dev eth0`,
+  ].join('\n');
+  const { status, stderr } = await vm.exec('sh', ['-e'], { input: script });
+  if (status !== 0) throw new Error(`IPv6 of ${vm.name}: ${stderr}`);
 }
 
 export async function openRoutedCloud(context: Pick<TestContext, 'skip'>): Promise<RoutedCloud> {

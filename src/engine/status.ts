@@ -180,8 +180,9 @@ export class StatusBoard implements StatusSource {
         return [...new Set(networks.flatMap((network) => placement.hostsOfNetwork(network)))];
       }
       case 'policy': {
-        const tenants = resource.spec.tenants?.map((name) => `tenants/${name}`) ?? placement.tenants();
-        return [...new Set([...tenants].flatMap((tenant) => placement.hostsOfTenant(tenant)))];
+        const { tenants } = resource.spec;
+        if (tenants === undefined) return [...this.#options.engine.fleet.programmed.keys()];
+        return [...new Set(tenants.flatMap((name) => placement.hostsOfTenant(`tenants/${name}`)))];
       }
       case 'tenant':
         return placement.hostsOfTenant(resource.path);

@@ -77,6 +77,7 @@ export async function runController(config: Config, extras: ControllerExtras = {
       status: core.status,
       fabric: core.fabric,
       upkeep: core.upkeep,
+      trace: core.trace,
       config,
       log,
     });

@@ -6,6 +6,7 @@ import { Engine } from './engine/engine.ts';
 import { createFabric } from './engine/fabric.ts';
 import { type Counters, engineMetrics } from './engine/metrics.ts';
 import { namingOf } from './engine/naming.ts';
+import { inWords, purposeOf } from './engine/purpose.ts';
 import { unprovidedServices } from './engine/services.ts';
 import { StatusBoard } from './engine/status.ts';
 import { switchEvents } from './engine/switch-events.ts';
@@ -16,6 +17,8 @@ import type { Fabric, Metric } from './reconcile/contract.ts';
 import { Progress } from './reconcile/progress.ts';
 import type { Upkeep } from './reconcile/upkeep.ts';
 import type { Store } from './store/store.ts';
+import type { TraceService } from './trace/service.ts';
+import { Tracer } from './trace/tracer.ts';
 
 export type Core = {
   intent: Intent;
@@ -24,6 +27,7 @@ export type Core = {
   status: StatusBoard;
   fabric: Fabric;
   upkeep: Upkeep;
+  trace: TraceService;
   /** Where hypervisors connect, as ovs-vsctl set-manager takes it. */
   managers: string[];
   stop(): Promise<void>;
@@ -101,6 +105,14 @@ export async function startCore({
     status,
     fabric,
     upkeep,
+    trace: new Tracer({
+      view: intent,
+      fleet: engine.fleet,
+      placement: engine.bindings.placement,
+      plugin,
+      purposeOf: (cookie) => purposeOf(intent, cookie),
+      inWords,
+    }),
     managers,
     async stop() {
       ready = false;

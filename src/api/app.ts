@@ -20,6 +20,7 @@ import { resourceRoutes } from './resource-routes.ts';
 import type { Services } from './services.ts';
 import { switchRoutes } from './switch-routes.ts';
 import { tokenRoutes } from './token-routes.ts';
+import { traceRoutes } from './trace-routes.ts';
 import { upkeepRoutes } from './upkeep-routes.ts';
 import { compileJudge, judgeNamesInPaths } from './validation.ts';
 import { Writes } from './writes.ts';
@@ -66,6 +67,7 @@ export async function createApp(context: AppContext, { events }: AppOptions = {}
   resourceRoutes(app, services);
   applyRoutes(app, services);
   switchRoutes(app, services);
+  traceRoutes(app, services);
   eventRoutes(app, services);
   tokenRoutes(app, services);
   upkeepRoutes(app, services);

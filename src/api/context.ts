@@ -7,6 +7,7 @@ import type { Intent } from '../intent/intent.ts';
 import type { Fabric, StatusSource } from '../reconcile/contract.ts';
 import type { Upkeep } from '../reconcile/upkeep.ts';
 import type { Store } from '../store/store.ts';
+import type { TraceService } from '../trace/service.ts';
 
 export * from '../reconcile/contract.ts';
 
@@ -18,6 +19,7 @@ export type AppContext = {
   status: StatusSource;
   fabric: Fabric;
   upkeep: Upkeep;
+  trace: TraceService;
   config: Config;
   log: Logger;
 };

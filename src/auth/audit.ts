@@ -63,6 +63,8 @@ export type AuditOptions = {
 const lookedAt = 10_000;
 const readAtOnce = 500;
 const deletedAtOnce = 1_000;
+/** How far from its place in the order of revisions a record is looked for: as many as are written at once. */
+const neighbours = 64;
 
 export class Audit {
   readonly #store: Store;
@@ -118,6 +120,29 @@ export class Audit {
       looked += entries.length;
     }
     return { records, cursor: formatCursor(after!) };
+  }
+
+  /**
+   * The record of the change with this revision; undefined where it is no longer kept. Records are written nearly in
+   * the order of revisions, so it is found by halving, and among its neighbours.
+   */
+  async at(revision: number): Promise<AuditRecord | undefined> {
+    let [low, high] = [this.#first, this.#next];
+    while (high - low > neighbours) {
+      const middle = (low + high) >>> 1;
+      const [entry] = await this.#from(middle, 1);
+      if (entry === undefined || entry.revision > revision) high = middle;
+      else low = middle;
+    }
+    const near = await this.#from(Math.max(this.#first, low - neighbours), 3 * neighbours);
+    const found = near.find((entry) => entry.revision === revision);
+    return found && decode(found);
+  }
+
+  /** Records from a sequence number on. */
+  async #from(sequence: number, limit: number): Promise<Entry[]> {
+    const { entries } = await this.#store.list(keyPrefix, { limit, after: keyOf(sequence - 1) });
+    return entries;
   }
 
   /** Resolves once old records that were to be removed are. */

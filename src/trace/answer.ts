@@ -79,6 +79,17 @@ export type Asked = {
 /** Who told the sender which MAC to send to. */
 export type Neighbour = { asked: string; mac?: string; text: string };
 
+/** What became of the packet that was really sent. */
+export type Live = {
+  sent: boolean;
+  /** The last flow of the way that was foretold has counted it. */
+  arrived: boolean;
+  /** Flows of that way that have counted it, and how many there are. */
+  seen?: number;
+  of?: number;
+  text: string;
+};
+
 export type Answer = {
   asked: Asked;
   neighbour?: Neighbour;
@@ -86,5 +97,5 @@ export type Answer = {
   verdict: Verdict;
   /** Of a reply or a later packet: how the packet that opened the connection fared. */
   opening?: Verdict;
-  live?: { sent: boolean; seen: number; of: number; text: string };
+  live?: Live;
 };

@@ -11,7 +11,7 @@ import { registers, subfield } from '../pipeline/registers.ts';
 import type { Decision, Verdict } from './answer.ts';
 import { beginsJudgement, carriesOut, decides, routes, type Side, type Stop, sideFrom, stopAt } from './decisions.ts';
 import type { Lookup } from './interpreter.ts';
-import { missingRoute, missingRule, serviceText } from './orders.ts';
+import { missingRoute, missingRule, openedService, tierWith, unroutable } from './orders.ts';
 import type { Resolved } from './request.ts';
 import type { End, Walk } from './walk.ts';
 
@@ -94,7 +94,7 @@ function denied({ view }: Explained, asked: Resolved, decisions: readonly Decisi
     const needs = ["A change of the operator's policy: it goes before every rule of a tenant"];
     return { ...common, text: `Denied by the operator's policy, on ${where}`, needs };
   }
-  const needs = [missingRule(view, asked, last)];
+  const needs = [missingRule(view, asked, last), ...unroutable(view, asked)];
   if (last?.action === 'deny' && last.by === 'rule')
     return { ...common, text: `Denied by ${nameOf(last.path!)}, on ${where}`, needs };
   return { ...common, text: `No rule allows it: denied by default, on ${where}`, needs };
@@ -162,10 +162,9 @@ function stopped(around: Explained, asked: Resolved, walk: Walk, reason: Stop): 
 }
 
 /** What is missing where nobody has the destination's address. */
-export function absent({ placement }: Explained, { sender, receiver, target }: Resolved): string[] {
+export function absent({ view, placement }: Explained, { sender, receiver, target }: Resolved): string[] {
   const text = formatIp(target);
-  if (receiver === undefined)
-    return [`A port with ${text} in tier ${sender.port.spec.tier} of ${networkOf(sender.port.path)}`];
+  if (receiver === undefined) return [`a port with ${text} in ${tierWith(view, sender.port.path, target)}`];
   const { path } = receiver.port;
   if (placement.get(path) === undefined) return [`${path} bound: a VM's interface with its ifaceId on a hypervisor`];
   if (receiver.port === sender.port) return ['Another receiver than the sender'];
@@ -208,7 +207,7 @@ function deciding(view: View, { flow, packet }: Lookup): Resource<'rule'> | Reso
 }
 
 function decision(
-  { view, inWords }: Explained,
+  { inWords }: Explained,
   asked: Resolved,
   side: Side,
   passed: boolean,
@@ -218,7 +217,7 @@ function decision(
   if (spoke === undefined || spoke.spec.action !== action) {
     const text = passed
       ? 'passes as part of a connection that was allowed'
-      : `no rule of ${inWords(networkOfSide(view, asked, side))} allows ${serviceText(asked)}`;
+      : `no rule of ${inWords(networkOfSide(asked, side))} allows ${openedService(asked)}`;
     return { side, by: 'default', action, text };
   }
   const { path, revision, spec } = spoke;
@@ -228,7 +227,7 @@ function decision(
   return { side, by: spoke.kind, action, path, revision, text };
 }
 
-export function networkOfSide(_view: View, { sender, receiver }: Resolved, side: Side): Path {
+function networkOfSide({ sender, receiver }: Resolved, side: Side): Path {
   const port = side === 'receiver' && receiver !== undefined ? receiver.port : sender.port;
   return networkOf(port.path) ?? tenantOf(port.path)!;
 }

@@ -30,6 +30,11 @@ function opened(asked: Resolved): {
   return { from: ends[1], to: ends[0], service: serviceText(opening(asked)) };
 }
 
+/** Protocol and port of the packet that opens the connection. */
+export function openedService(asked: Resolved): string {
+  return opened(asked).service;
+}
+
 /** The packet that opened the connection of a reply, as far as ports and ICMP types go. */
 export function opening(asked: Resolved): Resolved {
   const requests: Record<number, number> = { 0: 8, 14: 13, 16: 15, 18: 17, 129: 128 };
@@ -63,16 +68,43 @@ export function missingRoute(view: View, { sender, target }: Resolved): string[]
   const tenant = tenantOf(network)!;
   const known = new Set(reachable(view, network));
   const text = formatIp(target);
+  for (const route of view.children('route', network))
+    if (holds(route.spec.destination, target)) return [`status programmed of ${route.path}, and its next hop bound`];
   for (const other of view.children('network', tenant)) {
-    const prefixes = [other.spec.cidr, other.spec.ipv6Cidr];
-    if (!prefixes.some((p) => p !== undefined && holds(p, target))) continue;
-    if (!known.has(other.path)) {
-      const names = [network, other.path].map((path) => path.slice(path.lastIndexOf('/') + 1));
-      return [`a peering of ${names.join(' and ')} in ${tenant}: the networks are not peered`];
-    }
+    if (!has(other, target)) continue;
     if (other.path === network) return [`a tier of ${network} that has ${text}, or a route to it`];
+    const names = [network, other.path].map((path) => path.slice(path.lastIndexOf('/') + 1));
+    if (known.has(other.path)) return [`status programmed of the peering of ${names.join(' and ')} in ${tenant}`];
+    return [`a peering of ${names.join(' and ')} in ${tenant}: the networks are not peered`];
   }
   return [`a route in ${network} with destination ${text}/${bits(target)}, or a prefix around it`];
+}
+
+/** The same, of a packet that was refused before anybody looked for a route: none where there is one. */
+export function unroutable(view: View, asked: Resolved): string[] {
+  const { sender, receiver, target } = asked;
+  if (receiver !== undefined) return [];
+  const network = networkOf(sender.port.path)!;
+  const routed = [...view.children('route', network)].some(({ spec }) => holds(spec.destination, target));
+  const near = reachable(view, network).some((path) => {
+    const other = view.getAs('network', path);
+    return other !== undefined && has(other, target);
+  });
+  return routed || near ? [] : missingRoute(view, asked);
+}
+
+/** The tier an address belongs into, of the sender's network or one peered with it. */
+export function tierWith(view: View, port: Path, ip: Ip): string {
+  const networks = reachable(view, networkOf(port)!);
+  for (const network of networks) {
+    for (const { path, spec } of view.children('tier', network))
+      if (holds(spec.cidr, ip) || (spec.ipv6Cidr !== undefined && holds(spec.ipv6Cidr, ip))) return path;
+  }
+  return networks[0]!;
+}
+
+function has({ spec }: Resource<'network'>, ip: Ip): boolean {
+  return holds(spec.cidr, ip) || (spec.ipv6Cidr !== undefined && holds(spec.ipv6Cidr, ip));
 }
 
 function holds(prefix: string, ip: Ip): boolean {

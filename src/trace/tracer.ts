@@ -1,6 +1,6 @@
 /** Traces a packet of a port: its neighbour question first, then the packet, over switches as they are now. */
 import { formatMac } from '../intent/addresses.ts';
-import { formatIp } from '../intent/ip.ts';
+import { formatIp, parseIp } from '../intent/ip.ts';
 import type { Path } from '../intent/model.ts';
 import { networkOf } from '../intent/path.ts';
 import { canonicalProtocol } from '../intent/protocols.ts';
@@ -107,11 +107,13 @@ export class Tracer {
       return { mac: undefined, told: { asked: formatIp(target), text }, hops: [], verdict };
     }
     const inPort = sender.bound.ofport;
-    const question = neighbourRequest({ inPort, mac: sender.mac, source: sender.ip, target: hop });
+    // Of its own: an address it may not send from, which is what may be traced, is no source of a question either.
+    const own = sender.port.spec.ips.map(parseIp).find((ip) => ip?.family === target.family) ?? sender.ip;
+    const question = neighbourRequest({ inPort, mac: sender.mac, source: own, target: hop });
     const walked = await walk(switches, { hypervisor: sender.bound.hypervisor, packet: question });
     const answer = walked.ends.find((end) => end.kind === 'answered');
     const mac = answer === undefined ? undefined : answeredMac(answer.packet);
-    const who = formatIp(hop) === formatIp(target) ? 'the receiver, of the same tier' : `the gateway of its tier`;
+    const who = formatIp(hop) === formatIp(target) ? 'of the same tier' : 'the gateway of its tier';
     if (mac !== undefined) {
       const text = `${formatIp(hop)} (${who}) is at ${formatMac(mac)}`;
       return { mac, told: { asked: formatIp(hop), mac: formatMac(mac), text }, hops: [], verdict: undefined };

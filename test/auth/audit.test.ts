@@ -35,6 +35,21 @@ async function pages(audit: Audit, query: AuditQuery): Promise<string[][]> {
 const down = (from: number, to: number) => Array.from({ length: from - to + 1 }, (_, at) => `${from - at}`);
 
 describe('the audit', () => {
+  test('finds the record of a revision, wherever it is, and none that is no longer kept', async () => {
+    const { load, keep, store } = setUp();
+    const audit = await load();
+    const revisions: number[] = [];
+    for (let n = 0; n < 400; n++) {
+      revisions.push(await keep(audit, n));
+      // Revisions that are no change of anybody's.
+      if (n % 7 === 0) await store.commit({ put: new Map([['other', `${n}`]]) });
+    }
+    for (const n of [0, 1, 63, 64, 65, 200, 398, 399])
+      expect((await audit.at(revisions[n]!))?.target, `${n}`).toBe(`tenants/t${n}`);
+    expect(await audit.at(revisions[7]! + 1)).toBe(undefined);
+    expect(await audit.at(100_000)).toBe(undefined);
+  });
+
   test('says who did what when, in the commit of the change', async () => {
     const { load, keep } = setUp();
     const audit = await load();

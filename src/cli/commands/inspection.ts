@@ -153,6 +153,88 @@ export const inspectionCommands: Command[] = [
     load: async () => (await import('../handlers/where.ts')).where,
   },
   {
+    words: ['trace'],
+    summary:
+      'Follow a packet over every switch on its way, to the rule that decided; exits with 1 when it does not arrive',
+    details: [
+      'The flows are those installed now, read from the switches. Nothing is sent, unless --live is given.',
+      'At the end stands what decided, who ordered it, and what would have to be ordered for the packet to pass.',
+    ],
+    positionals: [],
+    flags: [
+      {
+        name: 'from',
+        type: 'value',
+        required: true,
+        placeholder: 'PORT',
+        description: 'The sending port: TENANT/NETWORK/NAME',
+        complete: { path: 'port' },
+      },
+      {
+        name: 'to',
+        type: 'value',
+        required: true,
+        placeholder: 'IP|PORT',
+        description: 'An address, or the receiving port',
+        complete: { path: 'port' },
+      },
+      {
+        name: 'proto',
+        type: 'value',
+        placeholder: 'PROTOCOL',
+        description: 'Name or number as in rules; icmp unless told, tcp where ports are given',
+      },
+      { name: 'dport', type: 'value', placeholder: 'PORT', description: 'Destination port of TCP, UDP or SCTP' },
+      { name: 'sport', type: 'value', placeholder: 'PORT', description: 'Source port; 49152 unless told' },
+      {
+        name: 'icmp',
+        type: 'value',
+        placeholder: 'TYPE[/CODE]',
+        description: 'ICMP type; an echo request unless told',
+      },
+      {
+        name: 'state',
+        type: 'value',
+        placeholder: 'new|established|reply',
+        description:
+          'It opens a connection (unless told), is part of one that is up, or answers on one that --to opened',
+        values: ['new', 'established', 'reply'],
+      },
+      {
+        name: 'source',
+        type: 'value',
+        placeholder: 'IP',
+        description: "Address to send from; the port's own unless told",
+      },
+      { name: 'ttl', type: 'value', placeholder: 'N', description: 'Time to live; 64 unless told' },
+      { name: 'length', type: 'value', placeholder: 'BYTES', description: 'Of the frame; 98 unless told' },
+      { name: 'brief', type: 'switch', description: 'The verdict only, without tables and flows' },
+      {
+        name: 'tenant',
+        type: 'value',
+        placeholder: 'NAME',
+        description: 'Tenant of ports written without it',
+        complete: { names: 'tenant' },
+      },
+      {
+        name: 'network',
+        type: 'value',
+        placeholder: 'NAME',
+        description: 'Network of ports written without it',
+        complete: { names: 'network' },
+      },
+    ],
+    shared: ['json', 'timeout', 'connection'],
+    examples: [
+      {
+        line: 'keyway trace --from acme/shop/web1 --to acme/shop/db1 --proto tcp --dport 5432',
+        says: 'Why it does not arrive, or that it does',
+      },
+      { line: 'keyway trace --from acme/shop/web1 --to 10.0.2.10 --brief', says: 'A ping, the verdict only' },
+    ],
+    load: async () => (await import('../handlers/trace.ts')).trace,
+  },
+  {
     words: ['events'],
     summary: 'Follow changes of intent and of status until interrupted',
     positionals: [
@@ -214,6 +296,7 @@ export const inspectionGroups: Group[] = [
   { word: 'plan', summary: 'What applying files would change, flows included', section: 'Inspection' },
   { word: 'flows', summary: 'Flows of a hypervisor: dump, diff, explain', section: 'Inspection' },
   { word: 'where', summary: 'Which port has an IP, MAC or iface-id, and where it is', section: 'Inspection' },
+  { word: 'trace', summary: 'Why a packet arrives, or does not', section: 'Inspection' },
   { word: 'events', summary: 'Follow changes of intent and of status', section: 'Inspection' },
   { word: 'status', summary: 'The controller and its hypervisors', section: 'Inspection' },
   { word: 'health', summary: 'Whether the controller lives and is ready', section: 'Inspection' },

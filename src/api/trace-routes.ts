@@ -1,0 +1,169 @@
+/** Following a packet to the order that decided. */
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyInstance } from 'fastify';
+import Type, { type Static } from 'typebox';
+import { Name } from '../intent/fields.ts';
+import { parseIp } from '../intent/ip.ts';
+import type { Path } from '../intent/model.ts';
+import { parsePath, tenantOf } from '../intent/path.ts';
+import { Problem } from '../problems.ts';
+import { type Answer, forTenant, type TraceRequest, type Verdict } from '../trace/service.ts';
+import { areaAccess } from './access.ts';
+import type { Reader } from './reader.ts';
+import { accessProblems, described, problemResponses, ref } from './schemas.ts';
+import type { Services } from './services.ts';
+
+const closed = { additionalProperties: false } as const;
+
+const PortOf = Type.Object({ tenant: Name, network: Name, port: Name }, closed);
+
+const PortNumber = Type.Integer({ minimum: 0, maximum: 65_535 });
+
+const TraceBody = Type.Object(
+  {
+    from: Type.Union([Type.String({ maxLength: 512 }), PortOf], {
+      description: 'The sending port: its path, or its names',
+      examples: ['tenants/acme/networks/shop/ports/web1'],
+    }),
+    to: Type.Union([Type.String({ maxLength: 512 }), PortOf], {
+      description: 'An IP address, or the receiving port by path or names',
+      examples: ['10.0.2.10'],
+    }),
+    protocol: Type.Optional(
+      Type.String({ maxLength: 16, default: 'icmp', description: 'Name or number, as in rules; icmp when left out' }),
+    ),
+    ports: Type.Optional(
+      Type.Object(
+        { source: Type.Optional(PortNumber), destination: Type.Optional(PortNumber) },
+        { ...closed, description: 'Of TCP, UDP or SCTP' },
+      ),
+    ),
+    icmp: Type.Optional(
+      Type.Object(
+        {
+          type: Type.Integer({ minimum: 0, maximum: 255 }),
+          code: Type.Optional(Type.Integer({ minimum: 0, maximum: 255 })),
+        },
+        { ...closed, description: 'An echo request when left out' },
+      ),
+    ),
+    state: Type.Optional(
+      Type.Unsafe<'new' | 'established' | 'reply'>({
+        type: 'string',
+        enum: ['new', 'established', 'reply'],
+        default: 'new',
+        description: 'The packet opens a connection, belongs to one that is up, or answers on one that `to` has opened',
+      }),
+    ),
+    source: Type.Optional(
+      Type.String({ maxLength: 64, description: "Address to send from; the sender's own when left out" }),
+    ),
+    ttl: Type.Optional(Type.Integer({ minimum: 0, maximum: 255, description: 'Time to live, or hop limit' })),
+    length: Type.Optional(Type.Integer({ minimum: 42, maximum: 65_535, description: 'Of the frame, bytes' })),
+  },
+  closed,
+);
+type TraceBody = Static<typeof TraceBody>;
+
+export function traceRoutes(plain: FastifyInstance, services: Services): void {
+  const app = plain.withTypeProvider<TypeBoxTypeProvider>();
+  const routes = new TraceRoutes(services);
+  app.post(
+    '/v1/trace',
+    {
+      // A tenant follows packets of its own ports only.
+      config: { access: areaAccess('trace', 'read') },
+      schema: {
+        operationId: 'trace',
+        summary: 'Follow a packet through the flows of every switch on its way, to the order that decided',
+        description:
+          'Nothing is sent: the flows are read from the switches now, and the packet is worked out through them. ' +
+          'Tenants are told the verdict, what decided, and what is missing; not where their VMs are.',
+        tags: ['inspection'],
+        body: TraceBody,
+        response: {
+          200: described(ref('Trace'), 'What becomes of the packet'),
+          ...problemResponses(
+            ...accessProblems,
+            'request.invalid',
+            'request.malformed',
+            'request.too-large',
+            'request.unsupported-media-type',
+            'resource.not-found',
+            'name.invalid',
+            'address.invalid',
+            'trace.port-not-bound',
+            'trace.not-possible',
+            'hypervisor.not-connected',
+          ),
+        },
+      },
+    },
+    (request) => routes.trace(request.body, request.reader),
+  );
+}
+
+class TraceRoutes {
+  readonly #services: Services;
+
+  constructor(services: Services) {
+    this.#services = services;
+  }
+
+  async trace(body: TraceBody, reader: Reader): Promise<Answer> {
+    const answer = await this.#services.trace.trace(requestOf(body, reader));
+    const told = { ...answer, verdict: await this.#authored(answer.verdict) };
+    return reader.tenant === undefined ? told : forTenant(told, reader.tenant.slice(reader.tenant.indexOf('/') + 1));
+  }
+
+  /** With who wrote each rule last, as far as the audit still knows. */
+  async #authored(verdict: Verdict): Promise<Verdict> {
+    const decisions = verdict.decisions.map(async (decision) => {
+      const record = decision.revision === undefined ? undefined : await this.#services.audit.at(decision.revision);
+      if (record === undefined) return decision;
+      const { token, role, tenant } = record.by;
+      return { ...decision, author: { at: record.at, role, token, ...(tenant === undefined ? {} : { tenant }) } };
+    });
+    return { ...verdict, decisions: await Promise.all(decisions) };
+  }
+}
+
+/** @throws Problem auth.forbidden before anything is looked up; name.invalid, request.invalid, address.invalid */
+function requestOf(body: TraceBody, reader: Reader): TraceRequest {
+  const from = portPath(body.from, '/from', reader);
+  const ip = typeof body.to === 'string' && parseIp(body.to) !== undefined;
+  const to = ip ? { ip: body.to as string } : { port: portPath(body.to, '/to', reader) };
+  return {
+    from,
+    to,
+    protocol: body.protocol ?? 'icmp',
+    state: body.state ?? 'new',
+    sourcePort: body.ports?.source,
+    destinationPort: body.ports?.destination,
+    icmp: body.icmp,
+    source: body.source,
+    ttl: body.ttl,
+    length: body.length,
+  };
+}
+
+function portPath(given: TraceBody['from'], field: string, { tenant }: Reader): Path {
+  const path =
+    typeof given === 'string'
+      ? given.replace(/^\/?(v1\/)?/, '')
+      : `tenants/${given.tenant}/networks/${given.network}/ports/${given.port}`;
+  const parsed = parsePath(path);
+  const bad = (message: string): Problem =>
+    new Problem('request.invalid', message, [{ field, code: 'request.invalid', message }]);
+  if (parsed instanceof Problem) {
+    if (parsed.code === 'name.invalid')
+      throw new Problem(parsed.code, parsed.detail, [{ field, code: parsed.code, message: parsed.detail }]);
+    throw bad(`${JSON.stringify(path)} is no path of a port${field === '/to' ? ', and no IP address' : ''}`);
+  }
+  if (parsed.kind !== 'port') throw bad(`${path} is a ${parsed.kind}, not a port`);
+  if (tenant !== undefined && tenantOf(path) !== tenant)
+    throw new Problem('auth.forbidden', `The token is for ${tenant}.`, [
+      { field, code: 'auth.forbidden', message: 'of another tenant' },
+    ]);
+  return path;
+}

@@ -1,0 +1,16 @@
+/** What the rest of the house asks of this room. */
+import type { Answer } from './answer.ts';
+import type { TraceRequest } from './request.ts';
+
+export interface TraceService {
+  /**
+   * Follows a packet through the flows that are installed now.
+   * @throws Problem trace.port-not-bound, resource.not-found, address.invalid or request.invalid about a field;
+   * hypervisor.not-connected when the sender's switch cannot be read
+   */
+  trace(request: TraceRequest): Promise<Answer>;
+}
+
+export type { Answer, Author, Decision, Verdict } from './answer.ts';
+export { forTenant } from './for-tenant.ts';
+export type { TraceRequest } from './request.ts';

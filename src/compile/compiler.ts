@@ -6,7 +6,7 @@ import { hashBytes } from '../drivers/hash.ts';
 import type { HypervisorNumber, Pass, UnitKey } from '../drivers/switch-plugin.ts';
 import type { Path, ResourceChange } from '../intent/model.ts';
 import type { PlacementEffect } from '../inventory/placement.ts';
-import type { Flow } from '../pipeline/flow.ts';
+import type { Flow, Meter } from '../pipeline/flow.ts';
 import { dirtyByCommit, dirtyByFleet, dirtyByPlacement } from './dirty.ts';
 import { admitUnits, baseUnit, tunnelUnit } from './fabric.ts';
 import { peeringUnits } from './peering.ts';
@@ -32,9 +32,11 @@ export type Difference = {
   on: HypervisorNumber[];
 };
 
+type Encode = (flows: readonly Flow[], meters: readonly Meter[] | undefined) => Uint8Array;
+
 export class Compiler {
   readonly #state: CompileState;
-  readonly #encode: (flows: readonly Flow[]) => Uint8Array;
+  readonly #encode: Encode;
   readonly #dirty = new Set<Subject>();
   readonly #shapes: Shapes;
   readonly #emitted = new Map<UnitKey, Emitted>();
@@ -51,7 +53,7 @@ export class Compiler {
   /** Subjects that could not be compiled, and why: they have no flows (failed, closed), the others go on. */
   readonly failures = new Map<Subject, string>();
 
-  constructor(state: CompileState, encode: (flows: readonly Flow[]) => Uint8Array) {
+  constructor(state: CompileState, encode: Encode) {
     this.#state = state;
     this.#encode = encode;
     this.#shapes = new Shapes(state);
@@ -267,7 +269,11 @@ export class Compiler {
 
   /** @throws Error for what cannot be compiled, or not be put into bytes. */
   #encoded(subject: Subject): Encoded[] {
-    return compileSubject(this.#state, subject).map(({ key, on, flows }) => ({ key, on, flows: this.#encode(flows) }));
+    return compileSubject(this.#state, subject).map(({ key, on, flows, meters }) => ({
+      key,
+      on,
+      flows: this.#encode(flows, meters),
+    }));
   }
 
   #unitsFor(subject: Subject): Encoded[] {

@@ -7,10 +7,12 @@ import { lookupLocal, lookupRemote } from '../pipeline/stages/lookup.ts';
 import { answerNeighbours, keepSilentForOwn } from '../pipeline/stages/neighbour.ts';
 import { portSecurity } from '../pipeline/stages/port-security.ts';
 import type { LocalPort, RemotePort } from '../pipeline/stages/ports.ts';
+import { limitFromVm, limitToVm, portMeters } from '../pipeline/stages/qos.ts';
 import { nextHops } from '../pipeline/stages/router.ts';
 import { admitSource, lookupFromTunnel } from '../pipeline/stages/tunnel.ts';
 import { portEpoch } from './epochs.ts';
 import { portFacts } from './facts.ts';
+import { qosOf } from './qos.ts';
 import { isRouted, peersOf, switchesOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
 
@@ -29,11 +31,14 @@ export function portUnits(state: CompileState, path: Path): Unit[] {
   const units: Unit[] = [];
   if (bound.ofport > 0) {
     const local: LocalPort = { ...facts, ofport: bound.ofport, zone: bound.zone, epoch: portEpoch(port) };
+    const qos = qosOf(port.spec);
     units.push({
       key: `port/${port.number}/local`,
       on: [bound.hypervisor],
+      meters: portMeters(local, qos),
       flows: [
-        classifyPort(local),
+        ...limitFromVm(classifyPort(local), local, qos),
+        ...limitToVm(local, qos),
         ...portSecurity(local),
         ...everywhere,
         ...keepSilentForOwn(local),

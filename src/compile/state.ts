@@ -2,7 +2,7 @@
 import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
 import type { View } from '../intent/model.ts';
 import type { Placement } from '../inventory/placement.ts';
-import type { Flow } from '../pipeline/flow.ts';
+import type { Flow, Meter } from '../pipeline/flow.ts';
 
 export type CompileState = {
   view: View;
@@ -14,7 +14,7 @@ export type CompileState = {
 };
 
 /** Flows that are installed, replaced and removed as a whole, the same on every switch named. */
-export type Unit = { key: string; on: HypervisorNumber[]; flows: Flow[] };
+export type Unit = { key: string; on: HypervisorNumber[]; flows: Flow[] /** That the flows use. */; meters?: Meter[] };
 
 /**
  * What units are made for; one subject is compiled as a whole:

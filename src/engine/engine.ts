@@ -80,7 +80,7 @@ export class Engine {
     this.#flusher = new ZoneFlusher(this.zones, options.plugin, options.progress, options.log, (h) =>
       hypervisorFields(this.fleet, h),
     );
-    this.compiler = new Compiler(this.state, (flows) => options.plugin.encode(flows));
+    this.compiler = new Compiler(this.state, (flows, meters) => options.plugin.encode(flows, meters));
   }
 
   get zones(): Zones {

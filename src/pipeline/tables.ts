@@ -53,7 +53,11 @@ const declared = {
     name: 'Classifier',
     purpose: 'Where does the frame come from: a VM of which tenant, network and tier, or a tunnel',
     next: ['TunnelIngress', 'PortSecurity'],
-    priorities: [one(100, 'a bound port'), one(90, 'a tunnel port')],
+    priorities: [
+      one(110, 'a bound port whose IP packets are marked with a DSCP'),
+      one(100, 'a bound port'),
+      one(90, 'a tunnel port'),
+    ],
   },
   TunnelIngress: {
     id: 4,
@@ -293,7 +297,7 @@ const declared = {
     name: 'LocalOutput',
     purpose: 'Out to the VM; never back where the frame came from',
     next: [],
-    priorities: [one(100, 'everything that got here')],
+    priorities: [one(110, 'to a port with a rate'), one(100, 'everything that got here')],
   },
   TunnelOutput: {
     id: 72,

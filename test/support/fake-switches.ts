@@ -1,5 +1,6 @@
 /** Switches as maps of units: what the engine sent, no more. For tests of the engine and compiler without Open vSwitch. */
-import { decodeFlows, encodeFlows } from '../../plugins/openvswitch/openflow/record.ts';
+import { encodeUnit } from '../../plugins/openvswitch/openflow/meter-record.ts';
+import { decodeFlows } from '../../plugins/openvswitch/openflow/record.ts';
 import { formatFlow, parseFlow } from '../../plugins/openvswitch/openflow/text.ts';
 import { hashBytes } from '../../src/drivers/hash.ts';
 import type {
@@ -13,7 +14,7 @@ import type {
   SwitchPlugin,
   TunnelSpec,
 } from '../../src/drivers/switch-plugin.ts';
-import type { Flow } from '../../src/pipeline/flow.ts';
+import type { Flow, Meter } from '../../src/pipeline/flow.ts';
 import { tableName } from '../../src/pipeline/tables.ts';
 
 export class FakeSwitches implements SwitchPlugin {
@@ -34,8 +35,8 @@ export class FakeSwitches implements SwitchPlugin {
     return this.#events;
   }
 
-  encode(flows: readonly Flow[]): Uint8Array {
-    return encodeFlows(flows);
+  encode(flows: readonly Flow[], meters?: readonly Meter[]): Uint8Array {
+    return encodeUnit(flows, meters);
   }
   decode(flows: Uint8Array): Flow[] {
     return decodeFlows(flows);

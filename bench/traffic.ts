@@ -36,21 +36,24 @@ if (forbidden !== undefined) throw new Error(`no namespaces: ${forbidden}`);
 const shape: CloudShape = trafficShape(4);
 console.log(`${machine()}, Open vSwitch ${openVswitch.version}, iperf3 ${iperf3.version}`);
 
-/** Beside the shape's rules: ICMP, and a thousand TCP ports between the tiers in one rule. */
+/** Beside the shape's rules: ICMP, and a thousand ports between the tiers in one rule for each protocol. */
 const range = { first: 20_000, last: 20_999 };
 const rule = (name: string, from: string, to: string, what: Record<string, unknown>) => ({
   path: `rules/${name}-${from}-${to}`,
   spec: { action: 'allow', priority: 50, from: { tier: from }, to: { tier: to }, ...what },
 });
-const many = { protocol: 'tcp', ports: [`${range.first}-${range.last}`] };
+const many = (protocol: string) => ({ protocol, ports: [`${range.first}-${range.last}`] });
 const extra = [
   rule('ping', 'web', 'web', { protocol: 'icmp' }),
   rule('ping', 'web', 'db', { protocol: 'icmp' }),
   rule('ping', 'db', 'web', { protocol: 'icmp' }),
-  rule('many', 'web', 'db', many),
-  rule('many', 'db', 'web', many),
+  rule('tcp', 'web', 'db', many('tcp')),
+  rule('tcp', 'db', 'web', many('tcp')),
+  rule('udp', 'web', 'db', many('udp')),
+  rule('udp', 'db', 'web', many('udp')),
 ];
-const extraMatches = ['icmp4', `ip4 && tcp.dst >= ${range.first} && tcp.dst <= ${range.last}`];
+const within = (field: string): string => `ip4 && ${field} >= ${range.first} && ${field} <= ${range.last}`;
+const extraMatches = ['icmp4', within('tcp.dst'), within('udp.dst')];
 
 await using lab = await openLab(openVswitch);
 const keyway = await openKeywayArena(lab, shape, extra);
@@ -84,11 +87,17 @@ async function megaflowFigure(): Promise<void> {
   const rules = Array.from({ length: shape.rules }, (_, i) => i).filter((i) => ruleSource(shape, 'db', i) === 'web');
   const ports = rules.map((i) => 1000 + i);
   const cases = [
-    { vms: 1, ports: ports.slice(0, 1), what: '1 port' },
-    { vms: 1, ports: Array.from({ length: 1000 }, (_, i) => range.first + i), what: '1000 ports of 1 rule' },
-    { vms: 4, ports: ports.slice(0, 1), what: '1 port' },
-    { vms: 4, ports, what: `${ports.length} ports of as many rules` },
-  ];
+    { protocol: 'tcp', vms: 1, ports: ports.slice(0, 1), what: '1 port' },
+    { protocol: 'udp', vms: 1, ports: [range.first], what: '1 UDP port' },
+    {
+      protocol: 'tcp',
+      vms: 1,
+      ports: Array.from({ length: range.last - range.first + 1 }, (_, i) => range.first + i),
+      what: '1000 ports of 1 rule',
+    },
+    { protocol: 'tcp', vms: 4, ports: ports.slice(0, 1), what: '1 port' },
+    { protocol: 'tcp', vms: 4, ports, what: `${ports.length} ports of as many rules` },
+  ] as const;
   const rows = [['2 s after the last connection', 'web to db', '', '', 'db to web', '', '']];
   rows.push(['', 'client side', 'server side', 'both', 'client side', 'server side', 'both']);
   const measure = async (arena: Arena, name = arena.name): Promise<void> => {

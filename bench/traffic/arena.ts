@@ -85,17 +85,20 @@ export async function megaflows({ hypervisors }: Arena): Promise<[Megaflows, Meg
 }
 
 /**
- * So many connections from every VM of one tier to every one of the other, kept open, over the TCP ports in turn; megaflows
- * 2 s after the last.
+ * So many connections from VMs of one tier to those of the other, every one to every one, over the ports in turn, kept
+ * open; megaflows 2 s after the last.
  */
 export async function connectTiers(
   arena: Arena,
-  plan: { from: 'web' | 'db'; vms: number; ports: readonly number[]; connections: number },
+  plan: { protocol: 'tcp' | 'udp'; from: 'web' | 'db'; vms: number; ports: readonly number[]; connections: number },
 ): Promise<{ flows: [Megaflows, Megaflows]; seconds: number }> {
   const clients = arena[plan.from].slice(0, plan.vms);
   const servers = arena[plan.from === 'web' ? 'db' : 'web'].slice(0, plan.vms);
   for (const { endpoint } of servers)
-    for (const port of plan.ports) await endpoint.call('listenTcp', { port, set: 'server' });
+    for (const port of plan.ports) {
+      if (plan.protocol === 'tcp') await endpoint.call('listenTcp', { port, set: 'server' });
+      else await endpoint.call('listenUdp', { port });
+    }
   // What ended before is still saying so.
   await sleep(1_000);
   await forget(arena);
@@ -107,7 +110,8 @@ export async function connectTiers(
   for (const [i, { client, ip, port }] of pairs.entries()) {
     const count = Math.ceil(left / (pairs.length - i));
     left -= count;
-    if (count > 0) await client.endpoint.call('connectTcp', { ip, port, count, set: 'client' });
+    const connect = plan.protocol === 'tcp' ? 'connectTcp' : 'connectUdp';
+    if (count > 0) await client.endpoint.call(connect, { ip, port, count, set: 'client' });
   }
   const seconds = (performance.now() - begin) / 1000;
   await sleep(2_000);

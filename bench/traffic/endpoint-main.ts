@@ -83,20 +83,21 @@ const calls: { [N in keyof EndpointCalls]: (p: EndpointCalls[N][0]) => Promise<E
     return null;
   },
 
-  /** Whoever sends one datagram gets one every `interval` milliseconds from then on, and need not send again. */
+  /** Whoever sends a datagram gets one, and with `interval` one more each time, without sending again. */
   listenUdp: ({ port, interval }) =>
     new Promise((resolve, reject) => {
       const socket: UdpSocket = createSocket('udp4');
       socket.once('error', reject);
       socket.on('message', (_, { address, port: to }) => {
-        const silence = talk(() => socket.send('some bytes', to, address, () => {}), interval);
-        closers.push(silence);
+        const send = (): void => socket.send('some bytes', to, address, () => {});
+        send();
+        closers.push(talk(send, interval));
       });
       closers.push(() => socket.close());
       socket.bind(port, () => resolve(null));
     }),
 
-  /** Sockets of their own, each of which sends one datagram (again until the first comes back) and then only listens. */
+  /** Sockets of their own, one after the other: each sends one datagram, waits for the first, and then only listens. */
   async connectUdp({ ip, port, count, set }) {
     for (let i = 0; i < count; i++) {
       await new Promise<void>((resolve, reject) => {

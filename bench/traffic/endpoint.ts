@@ -23,7 +23,7 @@ export type Conversation = {
 export type EndpointCalls = {
   listenTcp: [{ port: number; set: string; interval?: number }, null];
   connectTcp: [{ ip: string; port: number; count: number; set: string; interval?: number }, null];
-  listenUdp: [{ port: number; interval: number }, null];
+  listenUdp: [{ port: number; interval?: number }, null];
   connectUdp: [{ ip: string; port: number; count: number; set: string }, null];
   report: [Record<string, never>, Conversation[]];
   forgetGaps: [Record<string, never>, null];

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { OvsdbConnection } from '../../plugins/openvswitch/ovsdb/client.ts';
+import { type OperationResult, OvsdbConnection } from '../../plugins/openvswitch/ovsdb/client.ts';
 import { mutate, type Operation } from '../../plugins/openvswitch/ovsdb/operations.ts';
 import { type Daemon, ephemeralDirectory, startDaemon, until } from '../../src/sandbox/ephemeral.ts';
 import { run } from '../../src/sandbox/run.ts';
@@ -15,8 +15,8 @@ export type Central = AsyncDisposable & {
   /** Where ovn-controllers connect. */
   southbound: string;
   pids: { northd: number; northbound: number; southbound: number };
-  /** One durable transaction. */
-  transact(operations: Operation[]): Promise<void>;
+  /** One durable transaction. Resolves with the result of each operation. */
+  transact(operations: Operation[]): Promise<OperationResult[]>;
   /** What `ovn-nbctl --wait=hv sync` does, without the cost of its process: every hypervisor has confirmed all of it. */
   sync(): Promise<void>;
 };
@@ -84,9 +84,7 @@ export async function startCentral(ovn: Ovn, openVswitch: OpenVswitch): Promise<
       }
       for (const look of waiting) look();
     });
-    const transact = async (operations: Operation[]): Promise<void> => {
-      await connection.transact(database, operations);
-    };
+    const transact = (operations: Operation[]): Promise<OperationResult[]> => connection.transact(database, operations);
     return {
       southbound: remotes.sb,
       pids: { northd, northbound: northboundPid, southbound: southboundPid },

@@ -217,6 +217,17 @@ const AuditRecordSchema = Type.Object(
     target: Type.String({ description: 'Path below /v1/' }),
     resources: Type.Optional(Type.Array(Type.String(), { description: 'Of an apply: the first of what it names' })),
     count: Type.Optional(Type.Integer({ description: 'Of an apply: how many it names' })),
+    members: Type.Optional(
+      Type.Array(
+        Type.Object({
+          path: Type.String(),
+          member: Type.String({ examples: ['portSecurity'] }),
+          from: Type.Optional(Type.Unsafe({ description: 'Missing where it was left out' })),
+          to: Type.Optional(Type.Unsafe({ description: 'Missing where it is left out, or the resource deleted' })),
+        }),
+        { description: 'Changes that loosen what guards others, in full: the first of them' },
+      ),
+    ),
     tenant: Type.Optional(Type.String({ description: 'Tenant concerned' })),
     request: Type.Optional(Type.String({ description: 'Id of the request' })),
     from: Type.Optional(Type.String({ description: 'Address it came from' })),

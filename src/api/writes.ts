@@ -1,9 +1,11 @@
 /** Changes of intent asked for over the API: judged by role, audited in the same commit. */
-import type { Audit, Deed } from '../auth/audit.ts';
+import type { Audit, AuditedMember, Deed } from '../auth/audit.ts';
 import { authorise, setsRestricted } from '../auth/roles.ts';
 import type { Intent, Operation, Result, TransactOptions } from '../intent/intent.ts';
-import type { Path } from '../intent/model.ts';
+import type { Path, ResourceChange } from '../intent/model.ts';
 import { tenantOf } from '../intent/path.ts';
+import { definitions } from '../intent/resources/index.ts';
+import { equalJson } from '../intent/spec.ts';
 import { Problem } from '../problems.ts';
 import type { Asker } from './access.ts';
 import type { Fabric } from './context.ts';
@@ -48,7 +50,7 @@ export class Writes {
   }
 
   /** The audit record of a request, to be put in the commit it describes. */
-  record(request: Asker, deed: Pick<Deed, 'action' | 'target' | 'tenant'>): [key: string, value: string] {
+  record(request: Asker, deed: Omit<Deed, 'by' | 'request' | 'from'>): [key: string, value: string] {
     return this.#audit.record({ ...deed, by: request.principal, request: request.id, from: request.ip ?? 'unix' });
   }
 
@@ -64,7 +66,7 @@ export class Writes {
       {
         ...options,
         restrictedAllowed: setsRestricted(request.principal),
-        extraWrites: () => new Map([this.record(request, deed)]),
+        extraWrites: (_, changes) => new Map([this.record(request, { ...deed, ...auditedOf(changes) })]),
       },
     );
   }
@@ -99,4 +101,15 @@ export class Writes {
 
 export function tenantNameOf(path: Path): string | undefined {
   return tenantOf(path)?.slice('tenants/'.length);
+}
+
+/** What the audit tells of the changes in full. */
+function auditedOf(changes: readonly ResourceChange[]): { members?: AuditedMember[] } {
+  const members: AuditedMember[] = [];
+  for (const { kind, path, before, after } of changes)
+    for (const member of definitions[kind].audited ?? []) {
+      const [from, to] = [before, after].map((one) => (one?.spec as Readonly<Record<string, unknown>>)?.[member]);
+      if (!equalJson(from, to) && members.length < namedInAudit) members.push({ path, member, from, to });
+    }
+  return members.length === 0 ? {} : { members };
 }

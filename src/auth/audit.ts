@@ -9,6 +9,9 @@ import type { Principal } from './roles.ts';
 const keyPrefix = 'audit/';
 const digits = 15;
 
+/** A member of a resource that was changed; without a value where it was left out. */
+export type AuditedMember = { path: string; member: string; from?: unknown; to?: unknown };
+
 /** What the caller knows. */
 export type Deed = {
   by: Principal;
@@ -20,6 +23,8 @@ export type Deed = {
   resources?: readonly string[] | undefined;
   /** Of an apply: how many there were. */
   count?: number | undefined;
+  /** Members of resources whose change is told in full, the first of them. */
+  members?: readonly AuditedMember[] | undefined;
   /** Tenant concerned. */
   tenant?: string | undefined;
   /** Id of the request, as answered in problems and written to the log. */

@@ -39,6 +39,8 @@ export type ResourceDefinition<Spec extends TObject = TObject> = {
   extra?: TObject;
   /** Members of spec and extra that only admin, operator and orchestrator see, and only admin and orchestrator set. */
   restricted?: readonly string[];
+  /** Members of the spec whose every change the audit tells in full: they loosen what guards others. */
+  audited?: readonly string[];
   /** Members of the spec the server fills when left out, and keeps when a replacement leaves them out. */
   serverFilled?: readonly string[];
   /** Server-filled members that follow from another one, and are missing where that one is. */

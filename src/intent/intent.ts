@@ -36,8 +36,8 @@ export type TransactOptions = {
   dryRun?: boolean;
   /** In a dry run: called while the changes are staged in this model, which is then as it would be. Must not throw. */
   whileStaged?(changes: readonly ResourceChange[]): void;
-  /** Further records of the same commit, which will have this revision. */
-  extraWrites?(revision: number): ReadonlyMap<string, string>;
+  /** Further records of the same commit, which will have this revision and these changes. */
+  extraWrites?(revision: number, changes: readonly ResourceChange[]): ReadonlyMap<string, string>;
   /** The caller may set what tenants do not see. */
   restrictedAllowed?: boolean;
   /** The request holds many resources, each with a spec of its own; when left out, if there is more than one operation. */
@@ -266,7 +266,7 @@ export class Intent implements View {
       for (const resource of staged.puts) put.set(keyOf(resource.path), encodeRecord(resource));
       const ids = staged.ids?.writes();
       for (const [key, value] of ids?.put ?? []) put.set(key, value);
-      for (const [key, value] of options.extraWrites?.(revision) ?? []) {
+      for (const [key, value] of options.extraWrites?.(revision, staged.changes) ?? []) {
         if (put.has(key)) throw new TypeError(`${key} is written by the transaction itself`);
         checkKey(key);
         checkValue(key, value);

@@ -373,3 +373,23 @@ test('a binding is part of what the orchestrator reads of a port', async () => {
   });
   expect(await h.ask('acme', 'GET', path).then(({ body }) => Object.keys(body))).not.toContain('binding');
 });
+
+test('opting out of port security is for admin and orchestrator, and every change of it is in the audit', async () => {
+  await order();
+  const port = `${network}/ports/web1`;
+  const own = await h.ask('acme', 'PUT', port, { tier: 'web', portSecurity: false });
+  expect(problemOf(own, 'auth.forbidden').errors).toMatchObject([{ field: '/portSecurity' }]);
+  expect((await h.ask('orchestrator', 'PUT', port, { tier: 'web', portSecurity: false })).status).toBe(200);
+  // Who cannot see it keeps it.
+  const kept = await h.ask('acme', 'PUT', port, { tier: 'web', description: 'x' });
+  expect(kept.body).toMatchObject({ description: 'x' });
+  expect(kept.body).not.toHaveProperty('portSecurity');
+  expect((await h.ask('admin', 'GET', port)).body.portSecurity).toBe(false);
+  await h.ask('admin', 'POST', 'apply', { resources: [{ path: port, spec: { tier: 'web' } }] });
+  const { items } = (await h.ask('admin', 'GET', 'audit?limit=3')).body;
+  expect(items.map((one: { action: string; members?: object[] }) => [one.action, one.members])).toEqual([
+    ['apply', [{ path: port, member: 'portSecurity', from: false }]],
+    ['put', undefined],
+    ['put', [{ path: port, member: 'portSecurity', to: false }]],
+  ]);
+});

@@ -24,6 +24,7 @@ type Entry = {
   target: string;
   revision?: number;
   from?: string;
+  members?: { path: string; member: string; to?: unknown }[];
   request?: string;
 };
 
@@ -98,6 +99,11 @@ export const deleteTokens: Handler = async ({ session, args }) => {
   return 0;
 };
 
+/** `acme/shop/web1 portSecurity: false` */
+function memberOf({ path, member, to }: { path: string; member: string; to?: unknown }): string {
+  return `[${safe(shortPath(path))} ${safe(member)}: ${to === undefined ? 'as by default' : cell(to)}]`;
+}
+
 export const listAudit: Handler = async ({ session, args }) => {
   const written = args.value('limit') ?? '100';
   if (!/^[1-9]\d{0,8}$/.test(written)) throw new UsageError(`--limit ${written}: not a number of entries`);
@@ -116,7 +122,7 @@ export const listAudit: Handler = async ({ session, args }) => {
     moment(one.at),
     `${safe(one.by.token)} (${roleOf(one.by)})`,
     safe(one.action),
-    safe(shortPath(one.target)),
+    [safe(shortPath(one.target)), ...(one.members ?? []).map(memberOf)].join(' '),
     cell(one.revision),
     cell(one.from),
   ]);

@@ -96,6 +96,7 @@ export const port = defineResource({
     ]),
   }),
   restricted: ['portSecurity', 'ifaceId', 'hypervisors', 'binding'],
+  audited: ['portSecurity'],
   serverFilled: ['mac', 'ips', 'ifaceId'],
   immutable: ['tier'],
   references: [

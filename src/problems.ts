@@ -55,6 +55,12 @@ export const problems = {
     title: 'The token does not allow this',
     advice: 'Use a token of a role that may, or ask an admin.',
   },
+  'rate.exceeded': {
+    status: 429,
+    title: 'Too many requests',
+    advice:
+      'Wait as long as Retry-After says; ask an admin for a larger quota, or put many resources in one /v1/apply.',
+  },
   // What is asked for
   'resource.not-found': {
     status: 404,
@@ -267,12 +273,20 @@ export class Problem extends Error {
   readonly code: ProblemCode;
   readonly detail: string;
   readonly errors: FieldError[];
+  /** Seconds after which it may be asked again (RFC 9110 section 10.2.3). */
+  readonly retryAfter: number | undefined;
 
-  constructor(code: ProblemCode, detail: string, errors: FieldError[] = []) {
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    errors: FieldError[] = [],
+    { retryAfter }: { retryAfter?: number } = {},
+  ) {
     super(`${code}: ${detail}`);
     this.code = code;
     this.detail = detail;
     this.errors = errors;
+    this.retryAfter = retryAfter;
   }
 
   get status(): number {

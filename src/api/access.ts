@@ -8,6 +8,7 @@ import type { Tokens } from '../auth/tokens.ts';
 import { definitions, type Kind } from '../intent/resources/index.ts';
 import { Problem } from '../problems.ts';
 import { type Reader, readerOf } from './reader.ts';
+import type { RequestRates } from './request-rates.ts';
 
 /** Judges whether the caller may; undefined: it may. */
 export type AccessRule = (principal: Principal, params: Readonly<Record<string, string>>) => Problem | undefined;
@@ -39,7 +40,7 @@ export function areaAccess(area: Area, action: 'read' | 'write'): AccessRule {
 export const anyToken: AccessRule = () => undefined;
 
 /** @throws TypeError when a route under /v1 is registered without an access rule */
-export function installAccess(app: FastifyInstance, tokens: Tokens): void {
+export function installAccess(app: FastifyInstance, tokens: Tokens, rates: RequestRates): void {
   // Placeholders: each request gets its own before any handler runs.
   app.decorateRequest('principal');
   app.decorateRequest('reader');
@@ -51,7 +52,7 @@ export function installAccess(app: FastifyInstance, tokens: Tokens): void {
     const rule = request.routeOptions.config.access;
     if (rule === undefined) return done();
     try {
-      enter(request, rule, tokens);
+      enter(request, rule, tokens, rates);
       done();
     } catch (error) {
       done(error as Error);
@@ -59,9 +60,10 @@ export function installAccess(app: FastifyInstance, tokens: Tokens): void {
   });
 }
 
-/** @throws Problem auth.missing, auth.invalid, auth.forbidden */
-function enter(request: FastifyRequest, rule: AccessRule, tokens: Tokens): void {
+/** @throws Problem auth.missing, auth.invalid, auth.forbidden, rate.exceeded */
+function enter(request: FastifyRequest, rule: AccessRule, tokens: Tokens, rates: RequestRates): void {
   const principal = authenticate(request, tokens);
+  rates.count(principal);
   const refusal = rule(principal, request.params as Record<string, string>);
   if (refusal) throw refusal;
   request.principal = principal;

@@ -2,7 +2,9 @@
 import type { ChassisFacts } from '../drivers/switch-plugin.ts';
 import type { Intent } from '../intent/intent.ts';
 import type { Path, Resource } from '../intent/model.ts';
+import { formatPath } from '../intent/path.ts';
 import { type Presented, present } from '../intent/present.ts';
+import { type Counted, quotaFields } from '../intent/state.ts';
 import { Problem } from '../problems.ts';
 import type { Binding, Fabric, Status, StatusSource } from './context.ts';
 import type { Reader } from './reader.ts';
@@ -82,9 +84,15 @@ export class Answers {
     );
   }
 
+  #usedBy(tenant: Path): Record<string, number> {
+    const counted = Object.entries(quotaFields) as [Counted, string][];
+    return Object.fromEntries(counted.map(([kind, field]) => [field, this.#intent.heldBy(kind, tenant)]));
+  }
+
   #extras(resource: Resource, reader: Reader): Record<string, unknown> | undefined {
     if (!reader.restricted) return undefined;
     if (resource.kind === 'port') return { binding: this.binding(this.#fabric.binding(resource.path)) };
+    if (resource.kind === 'quota') return { used: this.#usedBy(formatPath('tenant', '', resource.name)) };
     if (resource.kind !== 'hypervisor') return undefined;
     const facts = this.#fabric.chassis(resource.path);
     return {

@@ -16,6 +16,7 @@ import { Metrics } from './metrics.ts';
 import { installOpenApi, openApiRoute } from './openapi.ts';
 import { answerClientError, answerProblem, installProblemAnswers } from './problem-answers.ts';
 import { processRoutes } from './process-routes.ts';
+import { RequestRates } from './request-rates.ts';
 import { resourceRoutes } from './resource-routes.ts';
 import type { Services } from './services.ts';
 import { switchRoutes } from './switch-routes.ts';
@@ -25,12 +26,16 @@ import { upkeepRoutes } from './upkeep-routes.ts';
 import { compileJudge, judgeNamesInPaths } from './validation.ts';
 import { Writes } from './writes.ts';
 
-export type AppOptions = { events?: Partial<EventLimits> };
+export type AppOptions = {
+  events?: Partial<EventLimits>;
+  /** Milliseconds of a clock that is never set back. */
+  monotonic?(): number;
+};
 
 /** Bytes; /v1/apply takes more. */
 const bodyLimit = 4 << 20;
 
-export async function createApp(context: AppContext, { events }: AppOptions = {}): Promise<FastifyInstance> {
+export async function createApp(context: AppContext, { events, monotonic }: AppOptions = {}): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: context.log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -60,7 +65,7 @@ export async function createApp(context: AppContext, { events }: AppOptions = {}
     },
   });
   // After the plugin, which ends the socket of an upgrade that was refused.
-  installAccess(app, context.tokens);
+  installAccess(app, context.tokens, new RequestRates(context.intent, monotonic));
   const metrics = new Metrics(context.fabric);
   metrics.observe(app);
   await installOpenApi(app);

@@ -47,6 +47,7 @@ export function answerProblem(error: unknown, request: FastifyRequest, reply: Fa
   if (problem.status >= 500 && !answersOfCourse.has(problem.code))
     request.log.error({ err: error, request: request.id, method: request.method, route: request.routeOptions.url });
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="keyway"');
+  if (problem.retryAfter !== undefined) reply.header('retry-after', String(problem.retryAfter));
   // As bytes: text would get a charset appended, which RFC 9457's media type does not have.
   const body = Buffer.from(JSON.stringify({ ...problem.toJSON(), instance: instanceOf(request.id) }));
   reply.code(problem.status).header('content-type', problemType).send(body);

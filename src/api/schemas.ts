@@ -28,7 +28,7 @@ export function componentName(kind: string): string {
 export const anyHypervisor = Type.Unsafe({ anyOf: [ref('Hypervisor'), ref('PendingHypervisor')] });
 
 /** Problems of every route that asks for a token. */
-export const accessProblems: ProblemCode[] = ['auth.missing', 'auth.invalid', 'auth.forbidden'];
+export const accessProblems: ProblemCode[] = ['auth.missing', 'auth.invalid', 'auth.forbidden', 'rate.exceeded'];
 
 const FieldErrorSchema = Type.Object(
   {

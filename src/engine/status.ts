@@ -189,6 +189,7 @@ export class StatusBoard implements StatusSource {
       case 'hypervisor':
         return resource.spec.admission === 'lost' ? [] : [resource.id];
       case 'offering':
+      case 'quota':
         return [];
     }
   }

@@ -16,7 +16,7 @@ import { encodeRecord, keyOf, resourcePrefix } from './records.ts';
 import type { Operation } from './requests.ts';
 import type { Kind } from './resources/index.ts';
 import { type Outcome, type Staged, type Surroundings, stage } from './stage.ts';
-import type { State } from './state.ts';
+import type { Counted, State } from './state.ts';
 
 export type { Operation } from './requests.ts';
 export type { Outcome } from './stage.ts';
@@ -176,6 +176,11 @@ export class Intent implements View {
 
   count(kind: Kind, parent: Path): number {
     return this.#state.count(kind, parent);
+  }
+
+  /** How many resources of the kind a tenant has in all. */
+  heldBy(kind: Counted, tenant: Path): number {
+    return this.#state.heldBy(kind, tenant);
   }
 
   portByIfaceId(ifaceId: string): Resource<'port'> | undefined {

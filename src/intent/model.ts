@@ -7,6 +7,7 @@ import type { OfferingSpec } from './resources/offering.ts';
 import type { PeeringSpec } from './resources/peering.ts';
 import type { PolicySpec } from './resources/policy.ts';
 import type { PortSpec } from './resources/port.ts';
+import type { QuotaSpec } from './resources/quota.ts';
 import type { RouteSpec } from './resources/route.ts';
 import type { RuleSpec } from './resources/rule.ts';
 import type { SteeringSpec } from './resources/steering.ts';
@@ -22,6 +23,7 @@ type Filled<Spec, Fields extends keyof Spec> = Spec & { [F in Fields]-?: NonNull
 export type Specs = {
   offering: OfferingSpec;
   hypervisor: Filled<HypervisorSpec, 'systemId'>;
+  quota: QuotaSpec;
   tenant: TenantSpec;
   policy: PolicySpec;
   network: NetworkSpec;

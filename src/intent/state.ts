@@ -5,7 +5,7 @@
 import type { Ip } from './ip.ts';
 import type { Log, Table } from './log.ts';
 import type { Path, Resource, View } from './model.ts';
-import { collectionPath, kindsUnder } from './path.ts';
+import { collectionPath, kindsUnder, tenantOf } from './path.ts';
 import { PrefixIndex } from './prefix-index.ts';
 import { eachReference, sameReferences } from './references.ts';
 import type { Kind } from './resources/index.ts';
@@ -19,6 +19,13 @@ export type Address = Ip['value'];
 
 /** A table of holders: the path that has a value to itself. */
 export type Holders<V> = Table<V, Path>;
+
+/** Kinds that a tenant's quota bounds, and where it says by how many. */
+export const quotaFields = { network: 'networks', port: 'ports', rule: 'rules' } as const satisfies Partial<
+  Record<Kind, string>
+>;
+
+export type Counted = keyof typeof quotaFields;
 
 export class State implements View {
   readonly resources = new Map<Path, Resource>();
@@ -51,6 +58,9 @@ export class State implements View {
   readonly ifaceIds = new Map<string, Path>();
   readonly systemIds = new Map<string, Path>();
 
+  /** How many resources of a kind that is counted lie in a tenant, by kind and path. */
+  readonly held = new Map<string, number>();
+
   get(path: Path): Resource | undefined {
     return this.resources.get(path);
   }
@@ -67,6 +77,11 @@ export class State implements View {
 
   count(kind: Kind, parent: Path): number {
     return this.collections.get(collectionPath(kind, parent))?.size ?? 0;
+  }
+
+  /** How many resources of the kind a tenant has in all. */
+  heldBy(kind: Counted, tenant: Path): number {
+    return this.held.get(`${kind} ${tenant}`) ?? 0;
   }
 
   portByIfaceId(ifaceId: string): Resource<'port'> | undefined {
@@ -101,6 +116,11 @@ export class State implements View {
     log.write(this.resources, path, after);
     log.writeIn(this.collections, collectionPath(kind, parent), () => new SortedMap(), name, after);
     log.write(this.numbers, number, after === undefined ? undefined : path);
+    if (kind in quotaFields && (before === undefined) !== (after === undefined)) {
+      const tenant = tenantOf(path)!;
+      const held = this.heldBy(kind as Counted, tenant) + (before === undefined ? 1 : -1);
+      log.write(this.held, `${kind} ${tenant}`, held === 0 ? undefined : held);
+    }
     if (before !== undefined && after !== undefined && sameReferences(kind, before.spec, after.spec)) return;
     const named = new Set<Path>();
     if (after !== undefined) eachReference(kind, path, after.spec, (target) => named.add(target));

@@ -51,6 +51,7 @@ describe('a resource', () => {
     const ordered = await h.ask('admin', 'POST', 'apply', { resources: everyKind('acme') });
     expect(ordered.status, ordered.text).toBe(200);
     await h.ask('admin', 'PUT', 'hypervisors/hv1', { admission: 'approved' });
+    await h.ask('admin', 'PUT', 'quotas/acme', { networks: 5, requestsPerSecond: 100 });
     const paths: Record<string, string> = {
       offering: 'offerings/gold',
       hypervisor: 'hypervisors/hv1',
@@ -64,6 +65,7 @@ describe('a resource', () => {
       steering: `${network}/steering/inspected`,
       peering: 'tenants/acme/peerings/shop-office',
       policy: 'policies/no-telnet',
+      quota: 'quotas/acme',
     };
     const path = paths[kind]!;
     for (const who of ['admin', 'orchestrator', 'acme'] as const) {

@@ -10,6 +10,7 @@ import { neededHops } from './next-hops.ts';
 import { offeringProviders } from './offering.ts';
 import { peeredPrefix, peering } from './peers.ts';
 import { portAddresses } from './port-addresses.ts';
+import { withinQuota } from './quota.ts';
 import { routeMeaning } from './route.ts';
 import { steeringChain } from './steering.ts';
 import { systemId } from './system-id.ts';
@@ -19,14 +20,15 @@ import { trafficMeaning } from './traffic.ts';
 const all: { [K in Kind]: readonly Concern<K>[] } = {
   offering: [offeringProviders],
   hypervisor: [systemId],
+  quota: [],
   tenant: [],
   policy: [trafficMeaning],
-  network: [networkPrefix, peeredPrefix],
+  network: [networkPrefix, peeredPrefix, withinQuota('network')],
   peering: [peering],
   tier: [tierPrefix, gateway, routerMac],
-  port: [portMac, portAddresses, ifaceId, addressPairs, neededHops],
+  port: [portMac, portAddresses, ifaceId, addressPairs, neededHops, withinQuota('port')],
   group: [],
-  rule: [trafficMeaning],
+  rule: [trafficMeaning, withinQuota('rule')],
   route: [routeMeaning],
   steering: [trafficMeaning, steeringChain],
 };

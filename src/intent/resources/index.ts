@@ -7,6 +7,7 @@ import { offering } from './offering.ts';
 import { peering } from './peering.ts';
 import { policy } from './policy.ts';
 import { port } from './port.ts';
+import { quota } from './quota.ts';
 import { route } from './route.ts';
 import { rule } from './rule.ts';
 import { steering } from './steering.ts';
@@ -16,6 +17,7 @@ import { tier } from './tier.ts';
 export const resources = {
   offering,
   hypervisor,
+  quota,
   tenant,
   policy,
   network,

@@ -288,6 +288,49 @@ describe('what hypervisors tell', () => {
     );
   }, 15_000);
 
+  test('eight are read at once, the next as soon as one has answered; one that hangs holds up no other', async () => {
+    const { core, fake, store } = cloud;
+    const members = Array.from({ length: 20 }, (_, i) => i + 11);
+    for (const n of members) {
+      const spec = { admission: 'approved', systemId: `hv${n}` };
+      await core.intent.transact([{ op: 'put', path: `hypervisors/hv${n}`, spec }], { restrictedAllowed: true });
+      fake.connect(`hv${n}`, `192.0.2.${n}`);
+      fake.interfaces(core.intent.get(`hypervisors/hv${n}`)!.id, []);
+    }
+    await quiet(core);
+    const waiting = new Map<number, (drift: Drift) => void>();
+    let most = 0;
+    const plugin = Object.assign(Object.create(fake) as typeof fake, {
+      health: undefined,
+      drift: (h: number) =>
+        new Promise<Drift>((resolve) => {
+          waiting.set(h, resolve);
+          most = Math.max(most, waiting.size);
+        }),
+    });
+    const { engine, progress, status, intent: view } = core;
+    const patient = { view, engine, progress, status, plugin, store, meter, ready: () => core.fabric.ready(), now };
+    const diagnosis = diagnose(patient, false);
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    const answered: number[] = [];
+    let hangs: number | undefined;
+    while (answered.length < members.length + 3) {
+      await turn();
+      const [h] = [...waiting.keys()].filter((one) => one !== hangs || waiting.size === 1);
+      if (h === undefined) continue;
+      if (hangs === undefined) expect(waiting.size).toBe(8);
+      // The first that was asked is the last to answer.
+      hangs ??= h;
+      if (h === hangs && answered.length < members.length + 2) continue;
+      waiting.get(h)!(none);
+      waiting.delete(h);
+      answered.push(h);
+    }
+    expect(most).toBe(8);
+    expect(answered.at(-1)).toBe(hangs);
+    expect(of(await diagnosis, 'drift')).toMatchObject([{ object: '23 hypervisors', state: 'ok' }]);
+  });
+
   test('drift that stays, drift that is mended meanwhile, a switch that goes', async () => {
     const flow = { table: 1, priority: 1, cookie: 1n, match: {}, actions: [] };
     drifts.set(1, [

@@ -8,8 +8,11 @@ import { isConnected, type Patient } from './subjects.ts';
 /** Milliseconds a hypervisor has to answer. */
 const patience = 5_000;
 
-/** Hypervisors asked at once. */
-const atOnce = 16;
+/** Hypervisors whose databases are asked at once. */
+const databasesAtOnce = 16;
+
+/** Switches that are read back at once: a reading costs a switch something, and us what we hold of it meanwhile. */
+const readingsAtOnce = 8;
 
 /** Milliseconds after which drift that is mended by itself is gone. */
 const mendingTime = 1_500;
@@ -19,43 +22,51 @@ export async function checkHealth(patient: Patient, findings: Findings): Promise
   const present = [...engine.fleet.all()].filter((member) => member.present);
   if (plugin.health === undefined || present.length === 0) return;
   const unknown: Unknown[] = [];
-  const queue = [...present];
-  const lane = async () => {
-    for (let member = queue.shift(); member !== undefined; member = queue.shift()) {
-      const health = await asked(plugin.health!(member.number));
-      if (health instanceof Error) tellSilence(findings, 'hypervisor.configuration', member, health);
-      else {
-        checkConfiguration(findings, member, health);
-        checkTunnels(patient, findings, member, health);
-        checkMtu(findings, member, health, unknown);
-      }
+  await each(present, databasesAtOnce, async (member) => {
+    const health = await asked(plugin.health!(member.number));
+    if (health instanceof Error) tellSilence(findings, 'hypervisor.configuration', member, health);
+    else {
+      checkConfiguration(findings, member, health);
+      checkTunnels(patient, findings, member, health);
+      checkMtu(findings, member, health, unknown);
     }
-  };
-  await Promise.all(Array.from({ length: atOnce }, lane));
+  });
   tellUnknownMtus(findings, unknown);
 }
 
-/** One switch at a time: a reading costs it something. */
 export async function checkDrift(patient: Patient, findings: Findings): Promise<void> {
-  for (const member of [...patient.engine.fleet.all()]) {
-    if (!isConnected(patient, member)) continue;
-    const { path, name } = member.resource;
-    const first = await driftOf(patient, member.number);
-    if (first instanceof Error) {
-      tellSilence(findings, 'drift', member, first);
-      continue;
-    }
-    if (count(first) === 0) {
-      findings.ok('drift', path, 'installed flows are the desired ones');
-      continue;
-    }
-    await sleep(mendingTime);
-    const second = await driftOf(patient, member.number);
-    const advice = `What differs: keyway flows diff ${name}. Somebody else may be writing to the switch`;
-    if (!(second instanceof Error) && count(second) === 0)
-      findings.warn('drift', path, `${inWords(first)}; mended while it was looked at`, advice);
-    else findings.fail('drift', path, inWords(second instanceof Error ? first : second), advice);
+  await each([...patient.engine.fleet.all()], readingsAtOnce, async (member) => {
+    // It may have gone while others were read.
+    if (isConnected(patient, member)) await checkDriftOf(patient, findings, member);
+  });
+}
+
+async function checkDriftOf(patient: Patient, findings: Findings, member: Member): Promise<void> {
+  const { path, name } = member.resource;
+  const first = await driftOf(patient, member.number);
+  if (first instanceof Error) {
+    tellSilence(findings, 'drift', member, first);
+    return;
   }
+  if (count(first) === 0) {
+    findings.ok('drift', path, 'installed flows are the desired ones');
+    return;
+  }
+  await sleep(mendingTime);
+  const second = await driftOf(patient, member.number);
+  const advice = `What differs: keyway flows diff ${name}. Somebody else may be writing to the switch`;
+  if (!(second instanceof Error) && count(second) === 0)
+    findings.warn('drift', path, `${inWords(first)}; mended while it was looked at`, advice);
+  else findings.fail('drift', path, inWords(second instanceof Error ? first : second), advice);
+}
+
+/** So many at once, the next as soon as one is done. */
+async function each<T>(all: readonly T[], atOnce: number, work: (one: T) => Promise<void>): Promise<void> {
+  const queue = all.values();
+  const lane = async () => {
+    for (const one of queue) await work(one);
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, all.length) }, lane));
 }
 
 async function driftOf({ plugin }: Patient, hypervisor: HypervisorNumber): Promise<Drift | Error> {

@@ -59,6 +59,12 @@ const TraceBody = Type.Object(
       Type.String({ maxLength: 64, description: "Address to send from; the sender's own when left out" }),
     ),
     ttl: Type.Optional(Type.Integer({ minimum: 0, maximum: 255, description: 'Time to live, or hop limit' })),
+    live: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: 'Really send it, from the switch of the sender, and say which flows have counted it',
+      }),
+    ),
     length: Type.Optional(Type.Integer({ minimum: 42, maximum: 65_535, description: 'Of the frame, bytes' })),
   },
   closed,
@@ -77,7 +83,8 @@ export function traceRoutes(plain: FastifyInstance, services: Services): void {
         operationId: 'trace',
         summary: 'Follow a packet through the flows of every switch on its way, to the order that decided',
         description:
-          'Nothing is sent: the flows are read from the switches now, and the packet is worked out through them. ' +
+          'The flows are read from the switches now, and the packet is worked out through them; sent it is only when `live` is ' +
+          'asked for. ' +
           'Tenants are told the verdict, what decided, and what is missing; not where their VMs are.',
         tags: ['inspection'],
         body: TraceBody,
@@ -111,7 +118,9 @@ class TraceRoutes {
   }
 
   async trace(body: TraceBody, reader: Reader): Promise<Answer> {
-    const answer = await this.#services.trace.trace(requestOf(body, reader));
+    const { trace } = this.#services;
+    const request = requestOf(body, reader);
+    const answer = await (body.live === true ? trace.traceLive(request) : trace.trace(request));
     const told = { ...answer, verdict: await this.#authored(answer.verdict) };
     return reader.tenant === undefined ? told : forTenant(told, reader.tenant.slice(reader.tenant.indexOf('/') + 1));
   }

@@ -9,6 +9,11 @@ export interface TraceService {
    * hypervisor.not-connected when the sender's switch cannot be read
    */
   trace(request: TraceRequest): Promise<Answer>;
+  /**
+   * The same, with the packet really sent from the sender's switch and followed by counters.
+   * @throws Problem also trace.not-possible; request.invalid about /live for a packet that opens no connection
+   */
+  traceLive(request: TraceRequest): Promise<Answer>;
 }
 
 export type { Answer, Author, Decision, Verdict } from './answer.ts';

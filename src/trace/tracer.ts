@@ -1,13 +1,16 @@
 /** Traces a packet of a port: its neighbour question first, then the packet, over switches as they are now. */
-import { formatMac } from '../intent/addresses.ts';
+import { formatMac, parseMac } from '../intent/addresses.ts';
 import { formatIp, parseIp } from '../intent/ip.ts';
 import type { Path } from '../intent/model.ts';
 import { networkOf } from '../intent/path.ts';
 import { canonicalProtocol } from '../intent/protocols.ts';
+import { fieldProblem } from '../problems.ts';
 import type { Answer, Asked, Neighbour, Verdict } from './answer.ts';
 import { Connections } from './connections.ts';
 import { absent, explain } from './explain.ts';
+import { sendLive } from './live.ts';
 import { opening } from './orders.ts';
+import type { Packet } from './packet.ts';
 import { answeredMac, neighbourRequest, probePacket } from './probe.ts';
 import { firstHop, type Resolved, resolve, type TraceRequest } from './request.ts';
 import { describeHops } from './steps.ts';
@@ -45,6 +48,30 @@ export class Tracer {
     };
   }
 
+  /**
+   * The same, with the packet really sent.
+   * @throws Problem as `trace` does; request.invalid about /live for a packet that opens no connection; trace.not-possible
+   */
+  async traceLive(request: TraceRequest): Promise<Answer> {
+    if (request.state !== 'new')
+      throw fieldProblem('request.invalid', '/live', 'Only a packet that opens a connection can be sent');
+    const asked = resolve(this.#around.view, this.#around.placement, request);
+    const answer = await this.trace(request);
+    const mac = answer.neighbour?.mac === undefined ? undefined : parseMac(answer.neighbour.mac);
+    if (mac === undefined) {
+      const text = 'Not sent: the sender would have no MAC to send it to';
+      return { ...answer, live: { sent: false, arrived: false, text } };
+    }
+    // Read anew just before: what other packets count meanwhile is not to be taken for ours.
+    const packet = packetOf(asked, mac);
+    const { hypervisor } = asked.sender.bound;
+    const walked = await walk(new SwitchesNow(this.#around), { hypervisor, packet: packet.copy() });
+    const hops = describeHops(this.#around, walked);
+    const verdict = explain(this.#around, asked, walked);
+    const live = await sendLive(this.#around.plugin, hypervisor, packet, walked, hops, verdict);
+    return { ...answer, hops, verdict, live };
+  }
+
   /** The packet itself, towards that MAC; of a connection that is up, after the packet that opened it. */
   async follow(switches: SwitchesNow, asked: Resolved, mac: number): Promise<Followed & { before?: Verdict }> {
     if (asked.state === 'new') return await this.#send(switches, asked, mac, new Map());
@@ -60,21 +87,8 @@ export class Tracer {
   }
 
   async #send(switches: SwitchesNow, asked: Resolved, mac: number, assumed: Assumed): Promise<Followed> {
-    const { sender, target } = asked;
-    const packet = probePacket(sender.bound.ofport, {
-      sourceMac: sender.mac,
-      targetMac: mac,
-      source: sender.ip,
-      target,
-      protocol: asked.protocol,
-      sourcePort: asked.sourcePort,
-      targetPort: asked.destinationPort,
-      icmp: asked.icmp,
-      ttl: asked.ttl,
-      length: asked.length,
-      state: asked.state,
-    });
-    const walked = await walk(switches, { hypervisor: sender.bound.hypervisor, packet }, assumed);
+    const { hypervisor } = asked.sender.bound;
+    const walked = await walk(switches, { hypervisor, packet: packetOf(asked, mac) }, assumed);
     return { asked, mac, walk: walked, verdict: explain(this.#around, asked, walked) };
   }
 
@@ -140,6 +154,22 @@ export class Tracer {
       length: asked.length,
     };
   }
+}
+
+function packetOf({ sender, target, ...asked }: Resolved, mac: number): Packet {
+  return probePacket(sender.bound.ofport, {
+    sourceMac: sender.mac,
+    targetMac: mac,
+    source: sender.ip,
+    target,
+    protocol: asked.protocol,
+    sourcePort: asked.sourcePort,
+    targetPort: asked.destinationPort,
+    icmp: asked.icmp,
+    ttl: asked.ttl,
+    length: asked.length,
+    state: asked.state,
+  });
 }
 
 /** Every connection a walk left behind, by switch: what a later packet of it finds. */

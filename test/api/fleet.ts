@@ -44,6 +44,10 @@ export class Fleet implements StatusSource, Fabric, Upkeep, TraceService {
     return Promise.reject(new Problem('hypervisor.not-connected', 'hv1 is not connected'));
   }
 
+  traceLive(request: TraceRequest): Promise<Answer> {
+    return this.trace(request);
+  }
+
   add(name: string, options: Partial<Switch> = {}): Switch {
     const one = { connected: true, acknowledged: this.#intent.revision, automatic: true, ...options };
     this.switches.set(name, one);

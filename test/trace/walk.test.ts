@@ -42,7 +42,7 @@ const question = fc.record({
   spoiled: fc.constantFrom('', '', '', '', 'mac', 'ip'),
   ttl: fc.constantFrom(64, 64, 64, 1, 2),
   service: protocols,
-  kind: fc.constantFrom('ip', 'ip', 'ip', 'neighbour'),
+  kind: fc.constantFrom('ip', 'ip', 'neighbour'),
 });
 
 test('every look-up, pass and output as ofproto/trace has it, on both switches', {
@@ -100,5 +100,5 @@ test('every look-up, pass and output as ofproto/trace has it, on both switches',
     { numRuns: runs, endOnFailure: true },
   );
   expect(hops).toBeGreaterThan(runs / 2);
-  expect([...ends.keys()]).toEqual(expect.arrayContaining(['delivered', 'refused', 'answered']));
+  expect([...ends.keys()]).toEqual(expect.arrayContaining(['delivered', 'refused']));
 });

@@ -208,6 +208,11 @@ export const inspectionCommands: Command[] = [
       },
       { name: 'ttl', type: 'value', placeholder: 'N', description: 'Time to live; 64 unless told' },
       { name: 'length', type: 'value', placeholder: 'BYTES', description: 'Of the frame; 98 unless told' },
+      {
+        name: 'live',
+        type: 'switch',
+        description: 'Really send the packet, and say which flows have counted it: the receiver sees it',
+      },
       { name: 'brief', type: 'switch', description: 'The verdict only, without tables and flows' },
       {
         name: 'tenant',

@@ -1,6 +1,6 @@
 /**
- * Persistent ids that reach switches. Those never used come first, in ascending order; then the least recently freed,
- * and no freed id before its holders have let go of it, which the caller knows (`releasable`).
+ * Persistent ids that reach switches. Those never used come first, in ascending order, as long as not too many are freed;
+ * then the least recently freed, and no freed id before its holders have let go of it, which the caller knows (`releasable`).
  *
  *     ids/POOL/next             the lowest id never used
  *     ids/POOL/freed/SEQUENCE   {"id":N}: freed and not given out again; the entry's revision is when
@@ -15,7 +15,12 @@ export type IdRange = {
   last: number;
   /** False: a counter. */
   reused: boolean;
+  /** How many freed ids are left alone while there are unused ones: each is a record. The usual number when left out. */
+  spare?: number;
 };
+
+/** An id rests for as many frees before it is given out again, where the pool is that large. */
+const usualSpare = 16_384;
 
 /** Whether everybody who may have held an id freed at this revision has let go of it; then so have those of all earlier ones. */
 export type Releasable = (freedAtRevision: number) => boolean;
@@ -213,6 +218,9 @@ export class IdTransaction {
   /** O(1). @throws Problem `ids.exhausted`. */
   allocate(name: string, releasable: Releasable): number {
     const pool = this.#pool(name);
+    const { spare = usualSpare } = pool.range;
+    const enough = pool.freedIds.size > spare ? this.#takeFreed(pool, releasable) : undefined;
+    if (enough !== undefined) return enough;
     const id = pool.next <= pool.range.last ? this.#takeNew(pool) : this.#takeFreed(pool, releasable);
     if (id !== undefined) return id;
     const { first, last } = pool.range;

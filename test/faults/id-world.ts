@@ -202,7 +202,8 @@ export class IdSwitches extends FakeSwitches {
     const unit: Unit = { meanings: new Map(), zones: new Map() };
     for (const flow of flows) {
       for (const [pool, register] of kinds) {
-        for (const value of values(flow, register)) this.#note(unit, owners, `${pool} ${value}`);
+        // 0 is nobody: a register that is cleared.
+        for (const value of values(flow, register)) if (value !== 0) this.#note(unit, owners, `${pool} ${value}`);
       }
       const key = flow.match.tun_id;
       if (typeof key === 'bigint' || typeof key === 'number') this.#note(unit, owners, `tenant-key ${key}`);
@@ -227,12 +228,14 @@ export function ownersOf(view: View): Map<string, string> {
   const owners = new Map<string, string>();
   const add = (pool: string, one: { id: number; uid: string }): void => void owners.set(`${pool} ${one.id}`, one.uid);
   for (const hypervisor of view.children('hypervisor', '')) add('hypervisor-number', hypervisor);
+  for (const policy of view.children('policy', '')) add('rule-id', policy);
   for (const tenant of view.children('tenant', '')) {
     add('tenant-key', tenant);
     for (const network of view.children('network', tenant.path)) {
       add('network-number', network);
       for (const tier of view.children('tier', network.path)) add('tier-number', tier);
       for (const rule of view.children('rule', network.path)) add('rule-id', rule);
+      for (const steering of view.children('steering', network.path)) add('rule-id', steering);
     }
   }
   return owners;

@@ -77,10 +77,10 @@ const apply = (orders: readonly Order[]): Promise<unknown> =>
 
 async function open(): Promise<void> {
   const count = connections / 2;
-  const ip = server.place.ip;
+  const { ip } = server;
   for (const set of ['cut', 'kept'] as const) {
-    await server.endpoint.call('listenTcp', { port: port[set], set, interval });
-    await server.endpoint.call('listenUdp', { port: port[set], interval });
+    await server.endpoint.call('listenTcp', { ip, port: port[set], set, interval });
+    await server.endpoint.call('listenUdp', { ip, port: port[set], interval });
     await client.endpoint.call('connectTcp', { ip, port: port[set], count, set, interval });
     await client.endpoint.call('connectUdp', { ip, port: port[set], count, set });
   }

@@ -2,10 +2,11 @@
  * Real packets, between VMs that are namespaces, over userspace datapaths and tunnels: Keyway, Debian's OVN, and the very
  * switches and tunnel of Keyway's with nothing but an `output` flow at each end, all on this machine in one go.
  *
- * node bench/traffic.ts [rounds=7] [connections=1000] [--no-ovn] [--megaflows] [--speed] [--forms] [--both-ends]
+ * node bench/traffic.ts [rounds=7] [connections=1000] [--no-ovn] [--megaflows] [--speed] [--forms] [--both-ends] [--ipv6]
  *
  * --no-ovn: without the peer. --megaflows, --speed: only these. --forms: what the megaflows match. --both-ends: last, OVN
- * once more with its rules judged where packets are sent too, as Keyway's are; it is used with everything allowed there.
+ * once more with its rules judged where packets are sent too, as Keyway's are; it is used with everything allowed there. --ipv6:
+ * tiers and VMs of both IP versions, and all that is measured by IPv6.
  */
 import { namespacesForbidden } from '../src/sandbox/enclosure.ts';
 import { openLab } from '../src/sandbox/lab.ts';
@@ -19,8 +20,9 @@ import { firstPacket, type Link, roundTrip, throughput, warmUp } from './traffic
 import type { Megaflows } from './traffic/megaflows.ts';
 import { openOvnArena } from './traffic/ovn.ts';
 
-const { numbers, given } = options(['--no-ovn', '--megaflows', '--speed', '--forms', '--both-ends'], 7, 1000);
+const { numbers, given } = options(['--no-ovn', '--megaflows', '--speed', '--forms', '--both-ends', '--ipv6'], 7, 1000);
 const [rounds = 7, connections = 1000] = numbers;
+const ipv6 = given.has('--ipv6');
 const both = given.has('--megaflows') === given.has('--speed');
 const seconds = 3;
 
@@ -33,7 +35,7 @@ if ('unavailable' in iperf3) throw new Error(`no iperf3: ${iperf3.unavailable}`)
 const forbidden = await namespacesForbidden();
 if (forbidden !== undefined) throw new Error(`no namespaces: ${forbidden}`);
 
-const shape: CloudShape = trafficShape(4);
+const shape: CloudShape = trafficShape(4, ipv6);
 console.log(`${machine()}, Open vSwitch ${openVswitch.version}, iperf3 ${iperf3.version}`);
 
 /** Beside the shape's rules: ICMP, and a thousand ports between the tiers in one rule for each protocol. */
@@ -43,17 +45,18 @@ const rule = (name: string, from: string, to: string, what: Record<string, unkno
   spec: { action: 'allow', priority: 50, from: { tier: from }, to: { tier: to }, ...what },
 });
 const many = (protocol: string) => ({ protocol, ports: [`${range.first}-${range.last}`] });
+const icmp = ipv6 ? 'icmpv6' : 'icmp';
 const extra = [
-  rule('ping', 'web', 'web', { protocol: 'icmp' }),
-  rule('ping', 'web', 'db', { protocol: 'icmp' }),
-  rule('ping', 'db', 'web', { protocol: 'icmp' }),
+  rule('ping', 'web', 'web', { protocol: icmp }),
+  rule('ping', 'web', 'db', { protocol: icmp }),
+  rule('ping', 'db', 'web', { protocol: icmp }),
   rule('tcp', 'web', 'db', many('tcp')),
   rule('tcp', 'db', 'web', many('tcp')),
   rule('udp', 'web', 'db', many('udp')),
   rule('udp', 'db', 'web', many('udp')),
 ];
-const within = (field: string): string => `ip4 && ${field} >= ${range.first} && ${field} <= ${range.last}`;
-const extraMatches = ['icmp4', within('tcp.dst'), within('udp.dst')];
+const within = (field: string): string => `ip && ${field} >= ${range.first} && ${field} <= ${range.last}`;
+const extraMatches = [ipv6 ? 'icmp6' : 'icmp4', within('tcp.dst'), within('udp.dst')];
 
 await using lab = await openLab(openVswitch);
 const keyway = await openKeywayArena(lab, shape, extra);
@@ -146,15 +149,30 @@ async function speedFigure(): Promise<void> {
   }
   const median = (of: number[]): number => quantile(of, 0.5);
   const base = samples.get(plain)!;
-  const rows = [['medians', 'Mbit/s', 'of plain', 'range', 'RTT ms', 'plain / it', 'first packet ms', 'max']];
+  const rows = [
+    [
+      'medians',
+      'Mbit/s',
+      'of plain',
+      'by round',
+      'range',
+      'RTT ms',
+      'plain / it',
+      'by round',
+      'first packet ms',
+      'max',
+    ],
+  ];
   for (const [{ name }, { bits, rtt, first }] of samples)
     rows.push([
       name,
       megabits(median(bits)),
       percent(median(bits) / median(base.bits)),
+      percent(median(bits.map((value, round) => value / base.bits[round]!))),
       `${megabits(Math.min(...bits))}-${megabits(Math.max(...bits))}`,
       median(rtt).toFixed(3),
       percent(median(base.rtt) / median(rtt)),
+      percent(median(rtt.map((value, round) => base.rtt[round]! / value))),
       median(first).toFixed(2),
       Math.max(...first).toFixed(2),
     ]);

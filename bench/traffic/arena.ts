@@ -5,21 +5,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lab, LabHypervisor } from '../../src/sandbox/lab.ts';
 import type { LabVm } from '../../src/sandbox/lab-vm.ts';
-import { type CloudShape, type Place, place, places, tierGateway } from '../support/shape.ts';
+import { type CloudShape, type Place, place, places, tierGateway, tierGateway6 } from '../support/shape.ts';
 import { type Endpoint, openEndpoint } from './endpoint.ts';
 import { type Megaflows, parseMegaflows } from './megaflows.ts';
 
-/** @param vms of each tier */
-export const trafficShape = (vms: number): CloudShape => ({
+/** @param vms of each tier @param dualStack the VMs have IPv6 addresses as well */
+export const trafficShape = (vms: number, dualStack = false): CloudShape => ({
   hypervisors: 2,
   networks: 1,
   ports: vms,
   rules: 10,
   spread: 2,
   routed: true,
+  dualStack,
 });
 
-export type TrafficVm = { place: Place; vm: LabVm; endpoint: Endpoint };
+/** `ip`: the address it is spoken to by, of IPv6 where it has one. */
+export type TrafficVm = { place: Place; ip: string; vm: LabVm; endpoint: Endpoint };
 
 export type Arena = {
   /** Who programs it. */
@@ -59,7 +61,8 @@ export async function addVms(
       ifaceId: p.ifaceId,
     });
     await vm.plug();
-    vms.push({ place: p, vm, endpoint: await openEndpoint(vm, lab.directory) });
+    if (p.ipv6 !== undefined) await giveIpv6(vm, p.ipv6, tierGateway6[p.tier]);
+    vms.push({ place: p, ip: p.ipv6 ?? p.ip, vm, endpoint: await openEndpoint(vm, lab.directory) });
   }
   const neighbour = vms.pop()!;
   return {
@@ -69,6 +72,17 @@ export async function addVms(
     db: vms.filter(({ place: { tier } }) => tier === 'db'),
     neighbour,
   };
+}
+
+/** The namespaces are made without IPv6. Whether somebody else has the address is not what is measured. */
+async function giveIpv6(vm: LabVm, ip: string, gateway: string): Promise<void> {
+  const script = [
+    'for f in all default eth0; do echo 0 >/proc/sys/net/ipv6/conf/$f/disable_ipv6; done',
+    `ip -6 addr add ${ip}/64 dev eth0 nodad`,
+    `ip -6 route add default via ${gateway} dev eth0`,
+  ];
+  const { status, stderr } = await vm.exec('sh', ['-e'], { input: script.join('\n') });
+  if (status !== 0) throw new Error(`IPv6 of ${vm.name}: ${stderr}`);
 }
 
 /** Both hypervisors know nothing of what went before: no megaflows, no connections. */
@@ -94,16 +108,16 @@ export async function connectTiers(
 ): Promise<{ flows: [Megaflows, Megaflows]; seconds: number }> {
   const clients = arena[plan.from].slice(0, plan.vms);
   const servers = arena[plan.from === 'web' ? 'db' : 'web'].slice(0, plan.vms);
-  for (const { endpoint } of servers)
+  for (const { endpoint, ip } of servers)
     for (const port of plan.ports) {
-      if (plan.protocol === 'tcp') await endpoint.call('listenTcp', { port, set: 'server' });
-      else await endpoint.call('listenUdp', { port });
+      if (plan.protocol === 'tcp') await endpoint.call('listenTcp', { ip, port, set: 'server' });
+      else await endpoint.call('listenUdp', { ip, port });
     }
   // What ended before is still saying so.
   await sleep(1_000);
   await forget(arena);
   const pairs = clients.flatMap((client) =>
-    servers.flatMap(({ place: { ip } }) => plan.ports.map((port) => ({ client, ip, port }))),
+    servers.flatMap(({ ip }) => plan.ports.map((port) => ({ client, ip, port }))),
   );
   const begin = performance.now();
   let left = plan.connections;

@@ -48,9 +48,11 @@ function keepTcp(socket: Socket, set: string, interval: number | undefined): voi
   });
 }
 
+const family = (ip: string): 'udp4' | 'udp6' => (ip.includes(':') ? 'udp6' : 'udp4');
+
 const calls: { [N in keyof EndpointCalls]: (p: EndpointCalls[N][0]) => Promise<EndpointCalls[N][1]> } = {
   /** Each connection that comes is kept; the first byte is answered with one, then it talks if told. */
-  listenTcp: ({ port, set, interval }) =>
+  listenTcp: ({ ip, port, set, interval }) =>
     new Promise((resolve, reject) => {
       const server = createServer({ noDelay: true }, (socket) => {
         socket.on('error', () => {});
@@ -61,7 +63,7 @@ const calls: { [N in keyof EndpointCalls]: (p: EndpointCalls[N][0]) => Promise<E
       });
       server.once('error', reject);
       closers.push(() => server.close());
-      server.listen({ port, backlog: 1024 }, () => resolve(null));
+      server.listen({ host: ip, port, backlog: 1024 }, () => resolve(null));
     }),
 
   /** One after the other: connected, one byte there, one back; then kept. */
@@ -84,9 +86,9 @@ const calls: { [N in keyof EndpointCalls]: (p: EndpointCalls[N][0]) => Promise<E
   },
 
   /** Whoever sends a datagram gets one, and with `interval` one more each time, without sending again. */
-  listenUdp: ({ port, interval }) =>
+  listenUdp: ({ ip, port, interval }) =>
     new Promise((resolve, reject) => {
-      const socket: UdpSocket = createSocket('udp4');
+      const socket: UdpSocket = createSocket(family(ip));
       socket.once('error', reject);
       socket.on('message', (_, { address, port: to }) => {
         const send = (): void => socket.send('some bytes', to, address, () => {});
@@ -94,14 +96,14 @@ const calls: { [N in keyof EndpointCalls]: (p: EndpointCalls[N][0]) => Promise<E
         closers.push(talk(send, interval));
       });
       closers.push(() => socket.close());
-      socket.bind(port, () => resolve(null));
+      socket.bind(port, ip, () => resolve(null));
     }),
 
   /** Sockets of their own, one after the other: each sends one datagram, waits for the first, and then only listens. */
   async connectUdp({ ip, port, count, set }) {
     for (let i = 0; i < count; i++) {
       await new Promise<void>((resolve, reject) => {
-        const socket = createSocket('udp4');
+        const socket = createSocket(family(ip));
         const late = setTimeout(() => reject(new Error(`no datagram from ${ip}:${port}`)), 5_000);
         const one = conversation(set, () => socket.close());
         socket.once('error', reject);

@@ -19,11 +19,11 @@ export type Conversation = {
   closed: boolean;
 };
 
-/** `interval`: milliseconds between the few bytes this end sends; it sends none unless told. */
+/** `ip` of those that listen is their own. `interval`: milliseconds between the few bytes this end sends; it sends none unless told. */
 export type EndpointCalls = {
-  listenTcp: [{ port: number; set: string; interval?: number }, null];
+  listenTcp: [{ ip: string; port: number; set: string; interval?: number }, null];
   connectTcp: [{ ip: string; port: number; count: number; set: string; interval?: number }, null];
-  listenUdp: [{ port: number; interval?: number }, null];
+  listenUdp: [{ ip: string; port: number; interval?: number }, null];
   connectUdp: [{ ip: string; port: number; count: number; set: string }, null];
   report: [Record<string, never>, Conversation[]];
   forgetGaps: [Record<string, never>, null];

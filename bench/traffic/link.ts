@@ -20,7 +20,7 @@ export async function throughput({ name, from, to, tcpPort }: Link, iperf3: Iper
   const server = to.vm.exec(program, [...args, '-s', '-1', '-p', String(tcpPort)], {
     timeout: seconds * 1000 + 15_000,
   });
-  const client = ['-c', to.place.ip, '-p', String(tcpPort), '-t', String(seconds), '-J'];
+  const client = ['-c', to.ip, '-p', String(tcpPort), '-t', String(seconds), '-J'];
   const deadline = performance.now() + 5_000;
   for (;;) {
     const { stdout, stderr } = await from.vm.exec(program, [...args, ...client], { timeout: seconds * 1000 + 10_000 });
@@ -38,7 +38,7 @@ export async function throughput({ name, from, to, tcpPort }: Link, iperf3: Iper
 
 /** Milliseconds there and back, on average over so many echo requests. @throws Error where one in fifty was lost */
 export async function roundTrip({ name, from, to }: Link, count: number): Promise<number> {
-  const args = ['-n', '-q', '-i', '0.005', '-c', String(count), '-W', '1', to.place.ip];
+  const args = ['-n', '-q', '-i', '0.005', '-c', String(count), '-W', '1', to.ip];
   const { stdout, stderr } = await from.vm.exec('ping', args, { timeout: count * 50 + 10_000 });
   const [, received] = /(\d+) received/.exec(stdout) ?? [];
   const [, average] = /= [\d.]+\/([\d.]+)\//.exec(stdout) ?? [];
@@ -50,7 +50,7 @@ export async function roundTrip({ name, from, to }: Link, count: number): Promis
 /** Milliseconds until the first echo reply when both switches have forgotten all they had learnt; VMs know their neighbours. */
 export async function firstPacket(link: Link): Promise<number> {
   await forget(link.arena);
-  const { stdout } = await link.from.vm.exec('ping', ['-n', '-c', '1', '-W', '2', link.to.place.ip]);
+  const { stdout } = await link.from.vm.exec('ping', ['-n', '-c', '1', '-W', '2', link.to.ip]);
   const [, time] = /time=([\d.]+)/.exec(stdout) ?? [];
   if (time === undefined) throw new Error(`${link.name}: the first packet was lost`);
   return Number(time);
@@ -58,6 +58,6 @@ export async function firstPacket(link: Link): Promise<number> {
 
 /** The first packets over a cold tunnel may be lost or late. */
 export async function warmUp({ name, from, to }: Link): Promise<void> {
-  if (!(await from.vm.ping(to.place.ip, { patience: 10_000 })))
+  if (!(await from.vm.ping(to.ip, { patience: 10_000 })))
     throw new Error(`${name}: ${from.vm.name} does not reach ${to.vm.name}`);
 }

@@ -29,10 +29,10 @@ const sentName = (network: number, tier: Tier): string => `${switchName(network,
 const routerName = (network: number): string => `t${network}`;
 const routerPortName = (network: number, tier: Tier): string => `t${network}-${tier}-gateway`;
 
-const sourceOf = (shape: CloudShape, from: Tier): string =>
+const addressOf = (end: 'src' | 'dst', shape: CloudShape, tier: Tier): string =>
   shape.dualStack
-    ? `(ip4.src == ${tierPrefix[from]} || ip6.src == ${tierPrefix6[from]})`
-    : `ip4.src == ${tierPrefix[from]}`;
+    ? `(ip4.${end} == ${tierPrefix[tier]} || ip6.${end} == ${tierPrefix6[tier]})`
+    : `ip4.${end} == ${tierPrefix[tier]}`;
 
 /** Everything of a network but its ports. @param more matches to allow at both tiers beside the rules, e.g. `icmp4` */
 export function networkOperations(shape: CloudShape, network: number, more: readonly string[] = []): Operation[] {
@@ -75,7 +75,7 @@ function tierOperations(shape: CloudShape, network: number, tier: Tier, more: re
 }
 
 function ruleMatch(shape: CloudShape, network: number, tier: Tier, rule: number, tcpPort: number): string {
-  const source = sourceOf(shape, ruleSource(shape, tier, rule));
+  const source = addressOf('src', shape, ruleSource(shape, tier, rule));
   return `outport == @${groupName(network, tier)} && ${source} && tcp.dst == ${tcpPort}`;
 }
 
@@ -97,7 +97,7 @@ export function judgeBothEnds(shape: CloudShape, network: number, more: readonly
     const rules = tiers.flatMap((to) =>
       Array.from({ length: shape.rules }, (_, rule) => rule)
         .filter((rule) => ruleSource(shape, to, rule) === from)
-        .map((rule) => `(ip4.dst == ${tierPrefix[to]} && tcp.dst == ${firstAllowedPort + rule})`),
+        .map((rule) => `(${addressOf('dst', shape, to)} && tcp.dst == ${firstAllowedPort + rule})`),
     );
     const allowed = [...rules, ...more.map((match) => `(${match})`)].join(' || ');
     const match = `inport == @${groupName(network, from)} && (${allowed})`;

@@ -206,7 +206,7 @@ export class Engine {
     for (const h of this.tunnels.settle()) this.#tunnelsTold.add(h);
     const delta = this.compiler.flush();
     this.#send(delta, revision, deleted);
-    for (const h of this.#tunnelsTold) this.#progress.tunnelsMissing(h, this.tunnels.missing(h));
+    for (const h of this.#tunnelsTold) this.#tellTunnels(h);
     this.#tunnelsTold.clear();
     for (const member of this.#unready) this.#readyIfComplete(member);
     this.#flusher.run((hypervisor) => this.push({ type: 'zoneFreed', hypervisor }));
@@ -232,12 +232,16 @@ export class Engine {
       }
       case 'chassis': {
         const member = this.fleet.seen(event.facts);
-        if (member !== undefined) this.#rememberChassis(member);
+        if (member === undefined) return;
+        this.#rememberChassis(member);
+        this.#tunnelsTold.add(member.number);
         return;
       }
       case 'chassisGone': {
         const member = this.fleet.gone(event.systemId);
-        if (member !== undefined) this.bindings.reconsider(this.bindings.claims.away(member.number));
+        if (member === undefined) return;
+        this.bindings.reconsider(this.bindings.claims.away(member.number));
+        this.#tunnelsTold.add(member.number);
         return;
       }
       case 'interfaces': {
@@ -306,6 +310,12 @@ export class Engine {
       systemId: resource.spec.systemId,
       datapathId: datapathIdOf(member.number),
     });
+  }
+
+  /** A hypervisor without an OVSDB session is not connected: nobody waits for tunnels that it cannot be told to make. */
+  #tellTunnels(hypervisor: HypervisorNumber): void {
+    const present = this.fleet.get(hypervisor)?.present === true;
+    this.#progress.tunnelsMissing(hypervisor, present ? this.tunnels.missing(hypervisor) : 0);
   }
 
   #rememberChassis(member: Member): void {

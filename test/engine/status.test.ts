@@ -72,6 +72,65 @@ test('a slow switch keeps the object pending and the wait waiting, until its bar
   expect(status.observedRevision).toBeGreaterThanOrEqual(status.programmedRevision);
 });
 
+const anyRule = { action: 'allow', priority: 1, from: { any: true }, to: { any: true }, protocol: 'any' };
+
+/** Whether a promise has been resolved by now. */
+async function isDone(promise: Promise<unknown>): Promise<boolean> {
+  const open = Symbol();
+  return (await Promise.race([promise, quiet().then(() => open)])) !== open;
+}
+
+test('connected is in sync: from then on a switch holds the wait, however slow, until its session ends', async () => {
+  await put('hypervisors/hv3', { admission: 'approved' });
+  fake.connect('hv3', '192.0.2.3');
+  await put(`${network}/ports/c`, { tier: 'web', ifaceId: 'c' });
+  fake.interfaces(3, [{ ifaceId: 'c', name: 'vc', ofport: 1 }]);
+  await quiet();
+  fake.prompt = false;
+  // hv3 is connected anew: it has yet to be read back.
+  fake.events.disconnected(3, 'test');
+  const { revision } = await put(`${network}/rules/r`, anyRule);
+  await quiet();
+  const programmed = core.status.wait(revision, 'programmed', 60_000);
+  const all = core.status.wait(revision, 'all', 60_000);
+  fake.acknowledge([1]);
+  // hv2 has a session that is in sync, and says nothing.
+  expect(await isDone(programmed)).toBe(false);
+  expect(statusOf(`${network}/rules/r`).state).toBe('pending');
+  fake.events.disconnected(2, 'it takes nothing of what is sent');
+  expect(await isDone(programmed)).toBe(true);
+  expect(await programmed).toBe(true);
+  expect(await isDone(all)).toBe(false);
+  expect(statusOf(`${network}/rules/r`)).toMatchObject({
+    state: 'degraded',
+    conditions: [{ type: 'HypervisorUnreachable' }, { type: 'HypervisorUnreachable' }],
+  });
+  for (const h of [2, 3]) {
+    expect(await isDone(all)).toBe(false);
+    fake.events.connected(h);
+    fake.acknowledge([h]);
+  }
+  expect(await all).toBe(true);
+  expect(statusOf(`${network}/rules/r`).state).toBe('programmed');
+});
+
+test('a tunnel that is not there yet holds the wait, until the hypervisor that should make it is gone', async () => {
+  fake.events.tunnels(1, new Map());
+  await quiet();
+  const { revision } = await put(`${network}/rules/r`, anyRule);
+  const programmed = core.status.wait(revision, 'programmed', 60_000);
+  expect(await isDone(programmed)).toBe(false);
+  // Its switch goes on without its database.
+  fake.events.chassisGone('hv1', 'test');
+  expect(await isDone(programmed)).toBe(true);
+  fake.connect('hv1', '192.0.2.1');
+  await quiet();
+  const again = core.status.wait(revision, 'programmed', 60_000);
+  expect(await isDone(again)).toBe(false);
+  fake.events.tunnels(1, new Map([[2, 1_002]]));
+  expect(await isDone(again)).toBe(true);
+});
+
 test('a switch that is away makes it degraded and does not hold the wait; wait=all does', async () => {
   fake.events.disconnected(2, 'test');
   fake.events.chassisGone('hv2', 'test');

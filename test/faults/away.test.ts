@@ -117,6 +117,57 @@ test('only the difference is written when it is back, and the key of a deleted t
     expect(await core.plugin.drift(number)).toEqual({ missing: [], extra: [], different: [] });
 }, 60_000);
 
+test('after an hour of changes it gets what differs in the end, not what came and went', async (context) => {
+  await openVswitchOrSkip(context);
+  await using core = await startTestCore();
+  await using hv1 = await joinSwitch(core, 'hv1', '192.0.2.1');
+  await create(core, 'acme');
+  await hv1.addPort('v1', 'acme-1');
+  await until('bound', () => core.fabric.binding(`${networkOf('acme')}/ports/p1`) !== null);
+  const rule = (i: number) => `${networkOf('acme')}/rules/r${i}`;
+  const spec = (i: number, port: number) => ({
+    ...{ action: 'allow', priority: 200 + i, from: { any: true }, to: { port: 'p1' }, protocol: 'tcp' },
+    ports: [String(port)],
+  });
+  const put = (i: number, port: number) => ({ op: 'put' as const, path: rule(i), spec: spec(i, port) });
+  await core.intent.transact(Array.from({ length: 10 }, (_, i) => put(i, 1_000 + i)));
+  await settled(core);
+  const stats = async () => (await core.plugin.stats()).switches.find((s) => s.hypervisor === 1)!;
+  const before = flowTable(await hv1.ofctl('dump-flows'));
+  await cutOff(hv1);
+  await until('hv1 to be gone', () => !core.fabric.connected('hypervisors/hv1'));
+  const sent = (await stats()).flowMods;
+  const passes = core.progress.sequence;
+
+  // Rules change, come and go, each by itself; in the end one of the ten is gone, one is another, and one is new.
+  for (let i = 0; i < 600; i++) {
+    const at = i % 20;
+    const gone = at >= 10 && core.intent.get(rule(at)) !== undefined;
+    await core.intent.transact([gone ? { op: 'delete', path: rule(at) } : put(at, 2_000 + i)]);
+    if (i % 20 === 0) await core.engine.idle();
+  }
+  for (let i = 0; i < 20; i++) {
+    if (i < 10) await core.intent.transact([put(i, i === 1 ? 1_999 : 1_000 + i)]);
+    else if (core.intent.get(rule(i)) !== undefined) await core.intent.transact([{ op: 'delete', path: rule(i) }]);
+  }
+  const { revision } = await core.intent.transact([{ op: 'delete', path: rule(0) }, put(11, 1_011)]);
+  await core.engine.idle();
+  expect(core.progress.sequence).toBeGreaterThan(passes + 30);
+  expect(await core.status.wait(revision, 'programmed', 1_000)).toBe(true);
+  const all = core.status.wait(revision, 'all', 30_000);
+  expect(core.status.deleting(rule(0))?.name).toBe('r0');
+
+  await hv1.vsctl('set-manager', core.managers[0]!);
+  expect(await all).toBe(true);
+  await settled(core);
+  expect(core.status.deleting(rule(0))).toBe(undefined);
+  const changed = touched(before, flowTable(await hv1.ofctl('dump-flows')));
+  console.log(`600 changes while it was away: ${changed.length} flows written, of ${before.size}`);
+  expect((await stats()).flowMods - sent).toBe(changed.length);
+  expect(await core.plugin.drift(1)).toEqual({ missing: [], extra: [], different: [] });
+  expect(differences(core)).toEqual([]);
+}, 60_000);
+
 test('declared lost, its keys are free at once; back again, it is brought in line before anything else', async (context) => {
   await openVswitchOrSkip(context);
   const store = openMemoryStore();

@@ -6,7 +6,8 @@ import type { RuleEnd, RuleSpec } from '../intent/resources/rule.ts';
 import type { Alternative, Service } from '../pipeline/stages/judge.ts';
 import { type IpPrefix, ipProtocol } from '../pipeline/stages/ports.ts';
 import { AddressSet } from './address-set.ts';
-import { ip, ipPrefix } from './addresses.ts';
+import { ipPrefix } from './addresses.ts';
+import { addressOrPrefix, isHost } from './facts.ts';
 import { maskedPorts } from './port-ranges.ts';
 
 /** Every address of both IP versions. */
@@ -83,11 +84,9 @@ export class Ends {
   }
 }
 
-function hostsOf(port: Resource<'port'>): IpPrefix[] {
-  return port.spec.ips.map((text) => {
-    const address = ip(text);
-    return { ...address, length: address.family === 4 ? 32 : 128 };
-  });
+/** What a port has, and the single addresses it may have: a rule for it is a rule for its virtual addresses. */
+function hostsOf({ spec }: Resource<'port'>): IpPrefix[] {
+  return [...spec.ips, ...(spec.allowedAddressPairs ?? []).map((pair) => pair.ip)].map(addressOrPrefix).filter(isHost);
 }
 
 /** Ports of a group: those it names and those that name it. */

@@ -8,6 +8,7 @@ import type { Path, ResourceChange } from '../intent/model.ts';
 import type { PlacementEffect } from '../inventory/placement.ts';
 import type { Flow, Meter } from '../pipeline/flow.ts';
 import { dirtyByCommit, dirtyByFleet, dirtyByPlacement } from './dirty.ts';
+import { extraUnits } from './extra-addresses.ts';
 import { admitUnits, baseUnit, tunnelUnit } from './fabric.ts';
 import { peeringUnits } from './peering.ts';
 import { policyUnits } from './policies.ts';
@@ -225,6 +226,7 @@ export class Compiler {
       const buckets = new Set<Subject>();
       for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
       yield `judge:${network}`;
+      yield `extra:${network}`;
       if (view.count('steering', network) > 0) yield `steering:${network}`;
       for (const rule of view.children('rule', network))
         buckets.add(`rules:${network}:${rule.spec.priority}:${rule.spec.action}`);
@@ -334,6 +336,8 @@ export function compileSubject(state: CompileState, subject: Subject): Unit[] {
       return portUnits(state, rest as Path);
     case 'tier':
       return tierUnits(state, rest as Path);
+    case 'extra':
+      return extraUnits(state, rest as Path);
     case 'steering':
       return steeringUnits(state, rest as Path);
     case 'peering':

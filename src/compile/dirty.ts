@@ -2,6 +2,7 @@
 import type { Path, Resource, ResourceChange, View } from '../intent/model.ts';
 import { parentPath } from '../inventory/paths.ts';
 import type { PlacementEffect } from '../inventory/placement.ts';
+import { hasExtras } from './extra-addresses.ts';
 import { peersOf } from './routing.ts';
 import type { CompileState, Subject } from './state.ts';
 
@@ -10,6 +11,7 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
     case 'port':
       yield `port:${change.path}`;
       yield* steeredThrough(view, change.path);
+      if (hasExtras(change.before) || hasExtras(change.after)) yield `extra:${(change.after ?? change.before)?.parent}`;
       if (addressing(change.before) !== addressing(change.after)) {
         yield* bucketsNaming(view, change.path);
         for (const group of groupsOf(view, change)) yield* bucketsNaming(view, group);
@@ -22,7 +24,7 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
       return;
     case 'rule':
       for (const rule of [change.before, change.after]) if (rule !== undefined) yield bucket(rule);
-      if ([change.before, change.after].some((r) => r?.spec.action === 'deny'))
+      if ([change.before, change.after].some((r) => r?.spec.action === 'deny' || r?.spec.log === true))
         yield `judge:${(change.after ?? change.before)?.parent}`;
       return;
     case 'policy':
@@ -59,6 +61,7 @@ export function* dirtyByPlacement(state: CompileState, effect: PlacementEffect):
   const network = parentPath(effect.port);
   yield `port:${effect.port}`;
   yield* steeredThrough(view, effect.port);
+  if (effect.networkHosts || hasExtras(view.getAs('port', effect.port))) yield `extra:${network}`;
   if (effect.networkHosts) {
     for (const port of placement.boundPortsOf(network)) yield `port:${port}`;
     for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
@@ -101,13 +104,16 @@ export function* dirtyByFleet(view: View): Iterable<Subject> {
   for (const policy of view.children('policy', '')) if (policy.spec.tenants === undefined) yield policyBucket(policy);
 }
 
-/** A deny policy that comes, goes or changes is the end of what the labels say in the networks it concerns. */
+/**
+ * A deny policy that comes, goes or changes is the end of what the labels say in the networks it concerns; with one that
+ * is logged they begin to log.
+ */
 function* dirtyByPolicy(view: View, { before, after }: ResourceChange<'policy'>): Iterable<Subject> {
   const all = [before, after].filter((p) => p !== undefined);
   for (const policy of all) yield policyBucket(policy);
   const concerned = new Set<Path>();
   for (const { spec } of all) {
-    if (spec.action !== 'deny') continue;
+    if (spec.action !== 'deny' && spec.log !== true) continue;
     if (spec.tenants === undefined) for (const { path } of view.children('tenant', '')) concerned.add(path);
     for (const name of spec.tenants ?? []) concerned.add(`tenants/${name}`);
   }
@@ -128,7 +134,9 @@ function* steeredThrough(view: View, port: Path): Iterable<Subject> {
 
 /** What rules see of a port. */
 function addressing(port: Resource<'port'> | undefined): string {
-  return port === undefined ? '' : `${port.spec.ips.join()} ${(port.spec.groups ?? []).join()}`;
+  return port === undefined
+    ? ''
+    : [port.spec.ips, port.spec.groups, port.spec.allowedAddressPairs?.map(({ ip }) => ip)].join(' ');
 }
 
 function* groupsOf(view: View, { path, before, after }: ResourceChange<'port'>): Iterable<Path> {

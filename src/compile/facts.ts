@@ -3,8 +3,8 @@ import { generatedMac } from '../intent/addresses.ts';
 import type { Resource, View } from '../intent/model.ts';
 import { parentPath } from '../inventory/paths.ts';
 import type { TierFacts } from '../pipeline/stages/gateway.ts';
-import { linkLocalOf, type PortFacts } from '../pipeline/stages/ports.ts';
-import { ip, mac } from './addresses.ts';
+import { type AddressPair, type IpPrefix, linkLocalOf, type PortFacts } from '../pipeline/stages/ports.ts';
+import { ip, ipPrefix, mac } from './addresses.ts';
 
 export function portFacts(view: View, port: Resource<'port'>): PortFacts | undefined {
   const network = view.getAs('network', port.parent);
@@ -15,6 +15,8 @@ export function portFacts(view: View, port: Resource<'port'>): PortFacts | undef
     number: port.number,
     mac: mac(port.spec.mac),
     ips: port.spec.ips.map(ip),
+    pairs: pairsOf(port),
+    secured: port.spec.portSecurity !== false,
     key: tenant.id,
     network: network.id,
     tier: tier.id,
@@ -29,4 +31,35 @@ export function tierFacts(view: View, tier: Resource<'tier'>): TierFacts | undef
   const gateways = [ip(tier.spec.gateway)];
   if (tier.spec.ipv6Gateway !== undefined) gateways.push(ip(tier.spec.ipv6Gateway), linkLocalOf(routerMac));
   return { number: tier.number, network: network.id, tier: tier.id, routerMac, gateways };
+}
+
+/**
+ * Each combination once. What goes with a MAC of its own may be sent under the port's too: Linux answers for an address of
+ * a virtual MAC by whichever interface the way back leads through.
+ */
+function pairsOf({ spec }: Resource<'port'>): AddressPair[] {
+  const pairs = new Map<string, AddressPair>();
+  for (const pair of spec.allowedAddressPairs ?? []) {
+    const prefix = addressOrPrefix(pair.ip);
+    for (const under of [pair.mac ?? spec.mac, spec.mac]) {
+      const key = `${under} ${prefix.family} ${prefix.value}/${prefix.length}`;
+      if (!pairs.has(key)) pairs.set(key, { prefix, mac: mac(under) });
+    }
+  }
+  return [...pairs.values()];
+}
+
+export function addressOrPrefix(text: string): IpPrefix {
+  if (text.includes('/')) return ipPrefix(text);
+  const address = ip(text);
+  return { ...address, length: address.family === 4 ? 32 : 128 };
+}
+
+/** Whether the prefix is one address. */
+export function isHost({ family, length }: IpPrefix): boolean {
+  return length === (family === 4 ? 32 : 128);
+}
+
+export function tierPrefixes({ spec }: Resource<'tier'>): string[] {
+  return spec.ipv6Cidr === undefined ? [spec.cidr] : [spec.cidr, spec.ipv6Cidr];
 }

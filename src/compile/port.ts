@@ -4,7 +4,7 @@ import type { Path } from '../intent/model.ts';
 import { classifyPort } from '../pipeline/stages/classify.ts';
 import { livePort } from '../pipeline/stages/liveness.ts';
 import { lookupLocal, lookupRemote } from '../pipeline/stages/lookup.ts';
-import { answerNeighbours, keepSilentForOwn } from '../pipeline/stages/neighbour.ts';
+import { answerNeighbours, keepSilentForAnnounced, keepSilentForOwn } from '../pipeline/stages/neighbour.ts';
 import { portSecurity } from '../pipeline/stages/port-security.ts';
 import type { LocalPort, RemotePort } from '../pipeline/stages/ports.ts';
 import { limitFromVm, limitToVm, portMeters } from '../pipeline/stages/qos.ts';
@@ -42,6 +42,7 @@ export function portUnits(state: CompileState, path: Path): Unit[] {
         ...portSecurity(local),
         ...everywhere,
         ...keepSilentForOwn(local),
+        ...keepSilentForAnnounced(local),
         ...lookupLocal(local),
         ...lookupFromTunnel(local),
         livePort(local.number, local.zone, local.epoch),

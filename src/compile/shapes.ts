@@ -50,6 +50,7 @@ export class Shapes {
     const { view, placement } = this.#state;
     for (const port of placement.boundPortsOf(network)) yield `port:${port}`;
     for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
+    yield `extra:${network}`;
   }
 }
 

@@ -63,8 +63,8 @@ const declared = {
     id: 4,
     name: 'TunnelIngress',
     purpose: 'A tunnel port admits a key only from a peer that hosts that tenant',
-    next: ['TunnelLookup'],
-    priorities: [one(100, 'a key of a tenant both ends host')],
+    next: ['TunnelLookup', 'Probe'],
+    priorities: [one(110, 'a probe, under the key of no tenant'), one(100, 'a key of a tenant both ends host')],
   },
   TunnelLookup: {
     id: 6,
@@ -75,6 +75,7 @@ const declared = {
       one(100, 'an address of a local port'),
       one(95, 'what is steered to a local port'),
       one(90, 'an address beyond a local port, by a static route'),
+      one(60, 'anything for a port without port security'),
     ],
   },
   TunnelSource: {
@@ -83,7 +84,12 @@ const declared = {
     purpose:
       "A peer's frames carry sources of its own: the sender's address must be bound there, in the receiver's network or one peered to it",
     next: ['IngressConntrack'],
-    priorities: [one(100, 'an address bound at that peer'), one(90, 'what was steered to a port at that peer')],
+    priorities: [
+      one(100, 'an address bound at that peer'),
+      one(90, 'what was steered to a port at that peer'),
+      one(80, 'an address pair of a port at that peer'),
+      one(40, 'a port without port security is at that peer'),
+    ],
   },
   PortSecurity: {
     id: 10,
@@ -95,7 +101,11 @@ const declared = {
       one(200, "router and neighbour advertisements, redirects, a DHCP server's answers: dropped"),
       one(150, 'neighbour solicitations'),
       one(100, 'IP (fragments too) and ARP with the addresses of the port'),
+      one(145, 'neighbour solicitations from allowed address pairs'),
+      one(140, 'neighbour solicitations of ports without port security'),
+      one(95, 'allowed address pairs'),
       one(90, 'what a port of a steering rule gives back'),
+      one(50, 'anything else of ports without port security'),
     ],
   },
   NeighbourResponder: {
@@ -171,19 +181,25 @@ const declared = {
     name: 'EgressReverse',
     purpose:
       'What was judged in reverse: allowed, the connection gets a label that is in force; a reply that nothing allows goes no further',
-    next: ['EgressCommit', 'Judge'],
-    priorities: [one(100, 'allowed in reverse'), one(50, 'TCP in midstream that is not: judged like any packet')],
+    next: ['EgressCommit', 'Judge', 'Log'],
+    priorities: [
+      one(100, 'allowed in reverse'),
+      one(50, 'TCP in midstream that is not: judged like any packet'),
+      one(40, 'a reply that is denied, and logged'),
+    ],
   },
   EgressCommit: {
     id: 28,
     name: 'EgressCommit',
     purpose:
       "What is allowed goes on; a new connection is remembered in the port's zone, with what allowed it. A miss is the default deny",
-    next: ['Steering'],
+    next: ['Steering', 'Log'],
     priorities: [
+      one(110, 'a new connection that is logged'),
       one(100, 'a new connection'),
       one(90, 'a known one whose label is out of date: it gets another'),
       one(80, 'a known one'),
+      one(70, 'denied, and logged'),
     ],
   },
   Steering: {
@@ -241,6 +257,8 @@ const declared = {
       one(100, 'an address of a port'),
       one(95, 'what is steered to a port'),
       one(90, 'an address beyond a port, by a static route'),
+      one(80, 'an address that several ports may have: a copy to each'),
+      one(60, 'a port without port security'),
     ],
   },
   IngressConntrack: {
@@ -278,18 +296,24 @@ const declared = {
     id: 66,
     name: 'IngressReverse',
     purpose: 'As EgressReverse, for the receiver',
-    next: ['IngressCommit', 'Judge'],
-    priorities: [one(100, 'allowed in reverse'), one(50, 'TCP in midstream that is not: judged like any packet')],
+    next: ['IngressCommit', 'Judge', 'Log'],
+    priorities: [
+      one(100, 'allowed in reverse'),
+      one(50, 'TCP in midstream that is not: judged like any packet'),
+      one(40, 'a reply that is denied, and logged'),
+    ],
   },
   IngressCommit: {
     id: 68,
     name: 'IngressCommit',
     purpose: 'As EgressCommit, for the receiver',
-    next: ['LocalOutput'],
+    next: ['LocalOutput', 'Log'],
     priorities: [
+      one(110, 'a new connection that is logged'),
       one(100, 'a new connection'),
       one(90, 'a known one whose label is out of date: it gets another'),
       one(80, 'a known one'),
+      one(70, 'denied, and logged'),
     ],
   },
   LocalOutput: {
@@ -367,6 +391,22 @@ const declared = {
       },
       one(1, 'the rule that led here, where no other is ahead of it'),
     ],
+  },
+  Log: {
+    id: 87,
+    name: 'Log',
+    purpose: 'What is to be logged, for networks that log anything: a subroutine too',
+    next: [],
+    controller: 'new connections and denied packets of a network that logs them, behind a meter',
+    priorities: [one(100, 'a network')],
+  },
+  Probe: {
+    id: 250,
+    name: 'Probe',
+    purpose: 'Ends the probes that the controller sends from one hypervisor to another',
+    next: [],
+    controller: 'probes between hypervisors, behind a meter',
+    priorities: [one(100, 'a probe')],
   },
   Canary: {
     id: 253,

@@ -109,6 +109,19 @@ export function keepSilentForOwn(port: LocalPort): Flow[] {
   }));
 }
 
+/** The same for addresses it may have: where it announces one as its own (RFC 5227 section 3, as VRRP does). */
+export function keepSilentForAnnounced(port: LocalPort): Flow[] {
+  const announced = new Set<number>();
+  for (const { prefix } of port.pairs) if (prefix.family === 4 && prefix.length === 32) announced.add(prefix.value);
+  return [...announced].map((address) => ({
+    table: tables.NeighbourResponder.id,
+    priority: 110,
+    cookie: cookie(tables.NeighbourResponder.id, port.number),
+    match: { in_port: port.ofport, eth_type: ethType.arp, arp_tpa: address, arp_spa: address },
+    actions: [],
+  }));
+}
+
 /** Completes the advertisements. One that answers duplicate address detection goes to all nodes: the asker has no address yet. */
 export function completeAdverts(): Flow[] {
   const flow = (priority: number, match: Match, router: 0 | 1, actions: Action[]): Flow => ({

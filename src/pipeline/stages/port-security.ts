@@ -6,7 +6,16 @@ import { cookie } from '../cookie.ts';
 import type { Flow, Match } from '../flow.ts';
 import { tables } from '../tables.ts';
 import { icmpv6, ndType } from './neighbour.ts';
-import { ethType, fromIp, fromPrefix, type IpPrefix, ipProtocol, type LocalPort, linkLocal } from './ports.ts';
+import {
+  ethType,
+  fromIp,
+  fromPrefix,
+  type IpPrefix,
+  ipProtocol,
+  ipVersions,
+  type LocalPort,
+  linkLocal,
+} from './ports.ts';
 
 /** OpenFlow 1.5 OFPVID_NONE: the frame has no VLAN tag. */
 const untagged = 0;
@@ -40,7 +49,39 @@ export function portSecurity(port: LocalPort): Flow[] {
     for (const source of [linkLocal, unspecified])
       flows.push(flow(150, { ...solicitation, ...fromPrefix(source) }, NeighbourResponder.id));
   }
-  return flows;
+  for (const { prefix, mac } of port.pairs) {
+    const pair = { eth_src: mac, ...fromPrefix(prefix) };
+    flows.push(flow(95, pair, Gateway.id));
+    if (prefix.family === 4)
+      flows.push(
+        flow(95, { eth_src: mac, eth_type: ethType.arp, arp_sha: mac, ...arpSource(prefix) }, NeighbourResponder.id),
+      );
+    else flows.push(flow(145, { ...pair, ...solicitation }, NeighbourResponder.id));
+  }
+  return port.secured ? flows : [...flows, ...anything(port)];
+}
+
+/** An admin has taken the port's security off: it may send under any MAC and address. */
+function anything(port: LocalPort): Flow[] {
+  const { NeighbourResponder, Gateway } = tables;
+  const said: [number, Match, number][] = [
+    [50, { eth_type: ethType.arp }, NeighbourResponder.id],
+    [140, icmpv6(ndType.neighbourSolicit), NeighbourResponder.id],
+    ...ipVersions.map((version): [number, Match, number] => [50, version, Gateway.id]),
+  ];
+  return said.map(([priority, match, next]) => ({
+    table: tables.PortSecurity.id,
+    priority,
+    cookie: cookie(tables.PortSecurity.id, port.number),
+    match: { in_port: port.ofport, vlan_vid: untagged, ...match },
+    actions: [],
+    goto: next,
+  }));
+}
+
+function arpSource(prefix: IpPrefix): Match {
+  const { ipv4_src } = fromPrefix(prefix);
+  return ipv4_src === undefined ? {} : { arp_spa: ipv4_src };
 }
 
 /** What no VM says, whatever its addresses (RFC 6105, RFC 7610): the same on every switch. */

@@ -7,12 +7,19 @@ export type Ip = { readonly family: 4; readonly value: number } | { readonly fam
 /** `value` has no host bits; `length` in bits. */
 export type IpPrefix = Ip & { readonly length: number };
 
+/** Addresses that go with a MAC. */
+export type AddressPair = { prefix: IpPrefix; mac: number };
+
 export type PortFacts = {
   /** Resource number, for the cookie. */
   number: number;
   /** 48 bits. */
   mac: number;
   ips: readonly Ip[];
+  /** What it may send under beside its own MAC and addresses. */
+  pairs: readonly AddressPair[];
+  /** Whether it is held to these. */
+  secured: boolean;
   /** Key of its tenant, numbers of its network and tier. */
   key: number;
   network: number;

@@ -1,0 +1,93 @@
+/**
+ * Addresses beyond a port's own: those it names as allowed address pairs, and any at all where an admin has taken its
+ * port security off. One that several ports of a tier name is virtual (VRRP, RFC 9568): who has it at a moment only the
+ * VMs know, so each of them gets what is sent to it, and the one that has it answers. No controller is in that.
+ */
+import { cookie } from '../cookie.ts';
+import type { Action, Flow, Match } from '../flow.ts';
+import { load, matching, registers } from '../registers.ts';
+import { type Table, tables } from '../tables.ts';
+import { type AddressPair, fromPrefix, type Ip, ipVersions, type LocalPort, type PortFacts, toIp } from './ports.ts';
+
+/** A port that may have the address, on the switch the flows are for or at a peer; `mac`: the one it has it under. */
+export type Claimant = {
+  port: PortFacts;
+  mac: number;
+  at: { ofport: number; zone: number; epoch: number } | { peer: number };
+};
+
+const receiver = ({ ofport, zone, epoch }: { ofport: number; zone: number; epoch: number }): Action[] => [
+  load(registers.outPort, ofport),
+  load(registers.zone, zone),
+  load(registers.portEpoch, epoch),
+];
+
+function flow(table: Table, priority: number, number: number, match: Match, actions: Action[], goto?: Table): Flow {
+  const to = goto === undefined ? {} : { goto: goto.id };
+  return { table: table.id, priority, cookie: cookie(table.id, number), match, actions, ...to };
+}
+
+function inTier(match: Match, port: PortFacts): Match {
+  return matching(matching(match, registers.key, port.key), registers.tier, port.tier);
+}
+
+/** A frame of the tier for the address, whatever MAC it is under: a copy for each. */
+export function lookupVirtual(ip: Ip, claimants: readonly [Claimant, ...Claimant[]]): Flow {
+  const [{ port: first }] = claimants;
+  const copies = claimants.flatMap(({ port, mac, at }): Action[] => {
+    if ('peer' in at)
+      return [
+        { type: 'setField', field: 'eth_dst', value: port.mac },
+        load(registers.toPeer, at.peer),
+        { type: 'resubmit', table: tables.TunnelOutput.id },
+      ];
+    return [
+      { type: 'setField', field: 'eth_dst', value: mac },
+      ...receiver(at),
+      { type: 'resubmit', table: tables.IngressConntrack.id },
+    ];
+  });
+  return flow(tables.Lookup, 80, first.number, inTier(toIp(ip), first), copies);
+}
+
+/** What arrives by a tunnel for a port under an address it may have; on the wire it has the port's own MAC. */
+export function virtualFromTunnel(ip: Ip, port: LocalPort, mac: number): Flow {
+  const match = matching({ ...toIp(ip), vlan_vid: 0, eth_dst: port.mac }, registers.key, port.key);
+  const rewrite: Action[] = mac === port.mac ? [] : [{ type: 'setField', field: 'eth_dst', value: mac }];
+  const actions = [...rewrite, ...receiver(port), load(registers.network, port.network)];
+  return flow(tables.TunnelLookup, 100, port.number, match, actions, tables.TunnelSource);
+}
+
+/** What a port at a peer may send under. */
+export function admitPair(port: PortFacts, pair: AddressPair, peer: number): Flow {
+  const match = matching(matching(fromPrefix(pair.prefix), registers.network, port.network), registers.fromPeer, peer);
+  return flow(tables.TunnelSource, 80, port.number, match, [], tables.IngressConntrack);
+}
+
+/** Whatever is sent to the MAC of a port without port security. */
+export function lookupUnsecured({ port, at }: Claimant): Flow {
+  const match = inTier({ eth_dst: port.mac }, port);
+  return 'peer' in at
+    ? flow(tables.Lookup, 60, port.number, match, [load(registers.toPeer, at.peer)], tables.TunnelOutput)
+    : flow(tables.Lookup, 60, port.number, match, receiver(at), tables.IngressConntrack);
+}
+
+export function unsecuredFromTunnel(port: LocalPort): Flow {
+  const match = matching({ vlan_vid: 0, eth_dst: port.mac }, registers.key, port.key);
+  const actions = [...receiver(port), load(registers.network, port.network)];
+  return flow(tables.TunnelLookup, 60, port.number, match, actions, tables.TunnelSource);
+}
+
+/** The peer of a port without port security may send under any address in the port's network. */
+export function admitAnySource(port: PortFacts, peer: number): Flow[] {
+  return ipVersions.map((version) =>
+    flow(
+      tables.TunnelSource,
+      40,
+      port.number,
+      matching(matching(version, registers.network, port.network), registers.fromPeer, peer),
+      [],
+      tables.IngressConntrack,
+    ),
+  );
+}

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Operation } from '../../src/intent/intent.ts';
 
 const tenant = fc.constantFrom('tenants/a', 'tenants/b');
-const network = fc.tuple(tenant, fc.constantFrom('m', 'n')).map(([t, n]) => `${t}/networks/${n}`);
+const network = fc.tuple(tenant, fc.constantFrom('m', 'm', 'n', 'n', 'o')).map(([t, n]) => `${t}/networks/${n}`);
 const tierName = fc.constantFrom('t', 'u');
 const portName = fc.constantFrom('p', 'q', 'r');
 const groupName = fc.constantFrom('g', 'h');
@@ -16,6 +16,28 @@ const ip = fc.constantFrom(
   '10.0.1.2',
   '10.0.1.9',
   '10.0.1.255',
+  'fd00::',
+  'fd00::2',
+  'fd00::3',
+  'fd00:0:0:1::5',
+  'FD00:0:0:1:0::5',
+);
+const mac = fc.constantFrom('02:00:00:00:00:0a', '02:00:00:00:00:0A', '02:00:00:00:00:0b');
+const pair = fc.record(
+  {
+    ip: fc.constantFrom(
+      '10.0.0.2',
+      '10.0.1.2',
+      '10.0.1.8/30',
+      '192.168.0.0/24',
+      '192.168.0.7',
+      '10.9.0.5/32',
+      'FD00:0:0:1::5',
+      'fd00::2',
+    ),
+    mac: fc.constantFrom('02:00:00:00:00:0b', '02:00:00:00:00:0c'),
+  },
+  { requiredKeys: ['ip'] },
 );
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 });
 const some = (name: fc.Arbitrary<string>) => optional(fc.uniqueArray(name, { maxLength: 2 }));
@@ -25,6 +47,11 @@ const end = fc.oneof(
   portName.map((port) => ({ port })),
   fc.constant({ any: true }),
   fc.constant({ cidr: '10.0.0.0/8' }),
+  fc.constant({ cidrs: ['10.0.0.0/8', 'FD00::/8'] }),
+);
+const ends = fc.oneof(
+  { weight: 9, arbitrary: fc.record({ from: end, to: end }) },
+  { weight: 1, arbitrary: fc.constant({ from: { cidr: '10.0.0.0/8' }, to: { cidr: 'fd00::/8' } }) },
 );
 
 const withSpec = (path: fc.Arbitrary<string>, spec: fc.Arbitrary<Record<string, unknown>>) => fc.tuple(path, spec);
@@ -53,7 +80,9 @@ const requested = fc.oneof(
       network,
       fc.record({
         offering: fc.constantFrom('basic', 'basic', 'silver'),
-        cidr: fc.constantFrom('10.0.0.0/16', '10.0.0.0/24'),
+        cidr: fc.constantFrom('10.0.0.0/16', '10.0.0.0/16', '10.0.0.0/24', '10.9.0.0/16', '10.0.0.0/8'),
+        ipv6Cidr: fc.constantFrom(undefined, 'fd00::/48', 'FD00::0/48', 'fd00::/62', 'fd09::/48'),
+        mtu: fc.constantFrom(undefined, undefined, 1500, 1279),
       }),
     ),
   },
@@ -62,8 +91,12 @@ const requested = fc.oneof(
     arbitrary: withSpec(
       child('tiers', tierName),
       fc.oneof(
-        fc.record({ cidr: fc.constantFrom('10.0.0.0/30', '10.0.0.0/24', '10.0.1.0/24') }),
+        fc.record({
+          cidr: fc.constantFrom('10.0.0.0/30', '10.0.0.0/24', '10.0.1.0/24'),
+          ipv6Cidr: fc.constantFrom(undefined, undefined, 'fd00::/126', 'fd00:0:0:1::/64'),
+        }),
         fc.constant({ cidr: '10.0.1.0/24', gateway: '10.0.1.9' }),
+        fc.constant({ cidr: '10.0.1.0/24', ipv6Cidr: 'fd00:0:0:1::/64', ipv6Gateway: 'FD00:0:0:1::5' }),
       ),
     ),
   },
@@ -73,7 +106,8 @@ const requested = fc.oneof(
       child('ports', portName),
       fc.record({
         tier: tierName,
-        mac: optional(fc.constantFrom('02:00:00:00:00:0a', '02:00:00:00:00:0A', '02:00:00:00:00:0b')),
+        mac: optional(mac),
+        allowedAddressPairs: fc.option(fc.array(pair, { minLength: 1, maxLength: 2 }), { nil: undefined, freq: 1 }),
         ips: optional(fc.uniqueArray(ip, { minLength: 1, maxLength: 2 })),
         groups: some(groupName),
         ifaceId: optional(fc.constantFrom('i', 'j')),
@@ -86,13 +120,61 @@ const requested = fc.oneof(
     weight: 3,
     arbitrary: withSpec(
       child('rules', fc.constantFrom('x', 'y')),
+      fc.tuple(ends, fc.constantFrom('any', 'tcp', '6')).map(([both, protocol]) => ({
+        action: 'allow',
+        priority: 1,
+        ...both,
+        protocol,
+      })),
+    ),
+  },
+  {
+    weight: 5,
+    arbitrary: withSpec(
+      child('routes', fc.constantFrom('v', 'w')),
       fc.record({
-        action: fc.constant('allow'),
-        priority: fc.constant(1),
-        from: end,
-        to: end,
-        protocol: fc.constant('any'),
+        destination: fc.constantFrom(
+          '192.168.0.0/24',
+          '192.168.0.0/16',
+          '0.0.0.0/0',
+          '10.0.1.0/25',
+          '10.9.1.0/24',
+          'FD77::/64',
+        ),
+        nextHop: fc.constantFrom('10.0.1.1', '10.0.1.2', '10.0.1.2', '192.168.0.7', '10.9.0.5', 'fd00:0:0:1::5'),
       }),
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: withSpec(
+      fc.tuple(tenant, fc.constantFrom('j', 'k')).map(([t, p]) => `${t}/peerings/${p}`),
+      fc.record({ networks: fc.tuple(fc.constantFrom('m', 'n'), fc.constantFrom('o', 'o', 'o', 'n', 'm')) }),
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: withSpec(
+      child('steering', fc.constantFrom('s')),
+      fc
+        .tuple(ends, fc.array(portName, { minLength: 1, maxLength: 2 }))
+        .map(([both, via]) => ({ priority: 1, ...both, via })),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: withSpec(
+      fc.constant('policies/p'),
+      some(fc.constantFrom('a', 'b'))
+        .filter((names) => names?.length !== 0)
+        .map((tenants) => ({
+          action: 'deny',
+          priority: 1,
+          tenants,
+          from: { any: true },
+          to: { any: true },
+          protocol: 'any',
+        })),
     ),
   },
 );
@@ -125,10 +207,15 @@ export const transaction = fc.oneof(
 
 const tenants: Operation[] = ['tenants/a', 'tenants/b'].flatMap((t) => [
   { op: 'put', path: t, spec: {} },
+  { op: 'put', path: `${t}/networks/o`, spec: { offering: 'basic', cidr: '10.9.0.0/16' } },
   ...['m', 'n'].flatMap((n): Operation[] => [
-    { op: 'put', path: `${t}/networks/${n}`, spec: { offering: 'basic', cidr: '10.0.0.0/16' } },
+    { op: 'put', path: `${t}/networks/${n}`, spec: { offering: 'basic', cidr: '10.0.0.0/16', ipv6Cidr: 'fd00::/48' } },
     { op: 'put', path: `${t}/networks/${n}/tiers/t`, spec: { cidr: '10.0.0.0/30' } },
-    { op: 'put', path: `${t}/networks/${n}/tiers/u`, spec: { cidr: '10.0.1.0/24' } },
+    {
+      op: 'put',
+      path: `${t}/networks/${n}/tiers/u`,
+      spec: { cidr: '10.0.1.0/24', ...(n === 'm' ? { ipv6Cidr: 'fd00:0:0:1::/64' } : {}) },
+    },
     { op: 'put', path: `${t}/networks/${n}/groups/g`, spec: {} },
     { op: 'put', path: `${t}/networks/${n}/groups/h`, spec: {} },
   ]),

@@ -4,8 +4,15 @@
  */
 import { Address4 } from 'ip-address';
 import type { Operation } from '../../src/intent/intent.ts';
+import { judgeAddresses } from './reference-addresses.ts';
+import { canonical, inside, overlap, prefixesOf, v6 } from './reference-ip.ts';
+import { judgePeerings, judgeRoutes } from './reference-routing.ts';
 
-export type Plain = { kind: string; path: string; spec: Record<string, unknown>; labels: Record<string, string> };
+export { inside } from './reference-ip.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: specs of every kind, member by member
+export type Spec = Record<string, any>;
+export type Plain = { kind: string; path: string; spec: Spec; labels: Record<string, string> };
 export type Model = Map<string, Plain>;
 
 export type Verdict = {
@@ -13,33 +20,50 @@ export type Verdict = {
   own: Set<string>;
   /** Errors of the whole. */
   whole: Set<string>;
+  /** Errors that may follow from those of the whole, or not. */
+  perhaps: Set<string>;
   /** The model afterwards; what the server is to fill in is missing. */
   after: Model;
 };
 
+/** A model on its way to be judged. */
+export type Judging = {
+  before: Model;
+  after: Model;
+  /** Whether a member of the resource is another one now, or the resource is new or gone. */
+  hasChanged(path: string, ...members: string[]): boolean;
+  errors: Set<string>;
+};
+
+const hops = ['route.next-hop', 'resource.in-use'];
+
 const segments: Record<string, string> = {
   offerings: 'offering',
   hypervisors: 'hypervisor',
+  policies: 'policy',
   tenants: 'tenant',
   networks: 'network',
+  peerings: 'peering',
   tiers: 'tier',
   ports: 'port',
   groups: 'group',
   rules: 'rule',
+  routes: 'route',
+  steering: 'steering',
 };
 
 export const kindOf = (path: string): string => segments[path.split('/').at(-2)!]!;
 export const nameOf = (path: string): string => path.split('/').at(-1)!;
 export const parentOf = (path: string): string => path.split('/').slice(0, -2).join('/');
 
-const canonical = (value: unknown): string =>
+const sorted = (value: unknown): string =>
   JSON.stringify(value, (_, v: unknown) =>
     typeof v === 'object' && v !== null && !Array.isArray(v)
       ? Object.fromEntries(Object.entries(v).sort(([a], [b]) => (a < b ? -1 : 1)))
       : v,
   );
 
-export const same = (a: Plain, b: Plain): boolean => canonical([a.spec, a.labels]) === canonical([b.spec, b.labels]);
+export const same = (a: Plain, b: Plain): boolean => sorted([a.spec, a.labels]) === sorted([b.spec, b.labels]);
 
 export function judge(
   before: Model,
@@ -60,24 +84,76 @@ export function judge(
       continue;
     }
     if (operation.createOnly && old !== undefined) own.add('resource.exists');
-    const spec: Record<string, unknown> = { ...operation.spec };
-    if (typeof spec.mac === 'string') spec.mac = spec.mac.toLowerCase();
-    for (const filled of ['mac', 'ips', 'ifaceId', 'gateway', 'systemId'])
-      if (spec[filled] === undefined && old?.spec[filled] !== undefined) spec[filled] = old.spec[filled];
     const kind = kindOf(path);
-    if (kind === 'hypervisor') spec.systemId ??= nameOf(path);
-    if (kind === 'tier') spec.gateway ??= new Address4(spec.cidr as string).startAddressExclusive().correctForm();
-    for (const fixed of { tier: ['cidr'], port: ['tier'], hypervisor: ['systemId'] }[kind] ?? [])
-      if (old !== undefined && old.spec[fixed] !== spec[fixed]) own.add('resource.immutable');
+    const spec = filled(kind, path, { ...operation.spec }, old?.spec);
+    const fixed = {
+      tier: ['cidr', ...(old?.spec.ipv6Cidr ? ['ipv6Cidr'] : [])],
+      port: ['tier'],
+      hypervisor: ['systemId'],
+    };
+    for (const member of fixed[kind as 'tier'] ?? [])
+      if (old !== undefined && old.spec[member] !== spec[member]) own.add('resource.immutable');
+    judgeOwn(kind, spec, own);
     const plain = { kind, path, spec, labels: operation.labels ?? {} };
     if (old === undefined || !same(plain, old)) changed.add(path);
     after.set(path, plain);
   }
-  return { own, whole: judgeWhole(after, changed, operations), after };
+  const hasChanged = (path: string, ...members: string[]) => {
+    const [was, is] = [before.get(path), after.get(path)];
+    return members.some((member) => sorted(was?.spec[member]) !== sorted(is?.spec[member])) || !was !== !is;
+  };
+  const judging: Judging = { before, after, hasChanged, errors: new Set() };
+  judgeWhole(judging, changed, operations);
+  const { errors: whole } = judging;
+  const perhaps = new Set<string>();
+  // Who has an address that two want is a matter of order, and so is what is asked of the one or the other.
+  if (whole.has('address.in-use')) for (const code of [...hops, 'address.exhausted']) perhaps.add(code);
+  // An address that is yet to be chosen may be a next hop.
+  if ([...after.values()].some(({ kind, spec }) => kind === 'port' && spec.ips === undefined))
+    for (const code of hops) perhaps.add(code);
+  return { own, whole, perhaps, after };
 }
 
-function judgeWhole(model: Model, changed: Set<string>, operations: Operation[]): Set<string> {
-  const errors = new Set<string>();
+/** What is kept, what follows from the rest, and everything in its one form. */
+function filled(kind: string, path: string, spec: Spec, old: Spec | undefined): Spec {
+  for (const member of ['mac', 'ips', 'ifaceId', 'gateway', 'ipv6Gateway', 'systemId'])
+    if (spec[member] === undefined && old?.[member] !== undefined) spec[member] = old[member];
+  if (kind === 'hypervisor') spec.systemId ??= nameOf(path);
+  if (typeof spec.mac === 'string') spec.mac = spec.mac.toLowerCase();
+  for (const member of ['ipv6Cidr', 'ipv6Gateway', 'destination', 'nextHop'])
+    if (spec[member] !== undefined) spec[member] = canonical(spec[member]);
+  if (spec.ips !== undefined) spec.ips = spec.ips.map(canonical);
+  if (spec.allowedAddressPairs !== undefined)
+    spec.allowedAddressPairs = spec.allowedAddressPairs.map((pair: Spec) => ({ ...pair, ip: canonical(pair.ip) }));
+  for (const end of ['from', 'to'])
+    if (spec[end]?.cidrs !== undefined) spec[end] = { cidrs: spec[end].cidrs.map(canonical) };
+  if (spec.protocol === '6') spec.protocol = 'tcp';
+  if (kind === 'tier') {
+    spec.gateway ??= new Address4(spec.cidr).startAddressExclusive().correctForm();
+    if (spec.ipv6Cidr !== undefined) spec.ipv6Gateway ??= `${spec.ipv6Cidr.split('/')[0]}1`;
+  }
+  return spec;
+}
+
+/** What is wrong with a spec whatever else there is. */
+function judgeOwn(kind: string, spec: Spec, own: Set<string>): void {
+  const twice = (list: unknown[] | undefined) => list !== undefined && new Set(list.map(sorted)).size < list.length;
+  if (kind === 'port' && (twice(spec.ips) || twice(spec.allowedAddressPairs))) own.add('request.invalid');
+  if (kind === 'network' && spec.ipv6Cidr !== undefined && spec.mtu < 1280) own.add('mtu.too-small');
+  if (kind === 'route' && v6(spec.destination) !== v6(spec.nextHop)) own.add('address.family-mismatch');
+  if (kind === 'peering' && spec.networks[0] === spec.networks[1]) own.add('peering.self');
+  if (kind === 'steering') {
+    if (twice(spec.via)) own.add('steering.repeated');
+    if (spec.via.some((port: string) => port === spec.from.port || port === spec.to.port)) own.add('steering.loop');
+  }
+  const versions = (end: Spec | undefined) => [end?.cidr ?? [], end?.cidrs ?? []].flat().map(v6);
+  const [from, to] = [versions(spec.from), versions(spec.to)];
+  if (from.length > 0 && to.length > 0 && !from.some((version) => to.includes(version)))
+    own.add('address.family-mismatch');
+}
+
+function judgeWhole(judging: Judging, changed: Set<string>, operations: Operation[]): void {
+  const { after: model, errors } = judging;
   const all = [...model.values()];
   for (const { op, path } of operations)
     if (op === 'delete' && ['basic', 'gold', 'platinum'].some((n) => path === `offerings/${n}`))
@@ -95,44 +171,37 @@ function judgeWhole(model: Model, changed: Set<string>, operations: Operation[])
     for (const b of all.slice(i + 1)) {
       if (a.kind !== b.kind) continue;
       if (a.kind === 'hypervisor' && a.spec.systemId === b.spec.systemId) errors.add('hypervisor.system-id-in-use');
-      if (a.kind === 'tier' && parentOf(a.path) === parentOf(b.path) && overlap(a, b)) errors.add('address.overlap');
-      if (a.kind !== 'port') continue;
-      if (a.spec.ifaceId !== undefined && a.spec.ifaceId === b.spec.ifaceId) errors.add('iface-id.in-use');
-      const oneTenant = a.path.split('/')[1] === b.path.split('/')[1];
-      if (oneTenant && a.spec.mac !== undefined && a.spec.mac === b.spec.mac) errors.add('mac.in-use');
+      if (a.kind === 'tier' && parentOf(a.path) === parentOf(b.path) && overlap(prefixesOf(a.spec), prefixesOf(b.spec)))
+        errors.add('address.overlap');
+      if (a.kind === 'port' && a.spec.ifaceId !== undefined && a.spec.ifaceId === b.spec.ifaceId)
+        errors.add('iface-id.in-use');
+      if (a.kind === 'port') judgeMacs(a, b, errors);
     }
   for (const tier of all.filter((r) => r.kind === 'tier')) {
     const network = model.get(parentOf(tier.path));
-    if (network && !inside(tier.spec.cidr as string, network.spec.cidr as string)) errors.add('address.outside');
+    if (network && !prefixesOf(tier.spec).every((p) => prefixesOf(network.spec).some((around) => inside(p, around))))
+      errors.add('address.outside');
   }
   // A network that is to go still says what was wrong with the addresses in it.
-  for (const network of new Set(all.filter((r) => r.kind === 'port').map((r) => parentOf(r.path))))
-    judgeAddresses(model, network, errors);
-  return errors;
+  const used = new Set(all.filter((r) => ['port', 'route'].includes(r.kind)).map((r) => parentOf(r.path)));
+  for (const network of used) {
+    judgeAddresses(judging, network);
+    judgeRoutes(judging, network);
+  }
+  judgePeerings(judging);
 }
 
-function judgeAddresses(model: Model, network: string, errors: Set<string>): void {
-  const within = [...model.values()].filter((r) => parentOf(r.path) === network);
-  const held = new Map<string, string>();
-  for (const { kind, path, spec } of within) if (kind === 'tier') held.set(spec.gateway as string, path);
-  const ports = within.filter((r) => r.kind === 'port');
-  for (const port of ports) {
-    const tier = model.get(`${network}/tiers/${port.spec.tier as string}`);
-    for (const ip of tier === undefined ? [] : ((port.spec.ips as string[] | undefined) ?? [])) {
-      const prefix = new Address4(tier!.spec.cidr as string);
-      if (!inside(ip, tier!.spec.cidr as string)) errors.add('address.outside');
-      else if ([prefix.startAddress(), prefix.endAddress()].some((end) => end.correctForm() === ip))
-        errors.add('address.invalid');
-      else if (held.has(ip)) errors.add('address.in-use');
-      else held.set(ip, port.path);
-    }
-  }
-  for (const tier of within.filter((r) => r.kind === 'tier')) {
-    const wanted = ports.filter((p) => p.spec.tier === nameOf(tier.path) && p.spec.ips === undefined).length;
-    const taken = [...held.keys()].filter((ip) => inside(ip, tier.spec.cidr as string)).length;
-    if (2 ** (32 - new Address4(tier.spec.cidr as string).subnetMask) - 2 - taken < wanted)
-      errors.add('address.exhausted');
-  }
+/** Own MACs are a port's alone, those of pairs may be shared in a tier. */
+function judgeMacs(a: Plain, b: Plain, errors: Set<string>): void {
+  if (a.path.split('/')[1] !== b.path.split('/')[1]) return;
+  const shared = ({ spec }: Plain): string[] =>
+    (spec.allowedAddressPairs ?? []).flatMap((pair: Spec) => pair.mac ?? []);
+  const oneTier = parentOf(a.path) === parentOf(b.path) && a.spec.tier === b.spec.tier;
+  const clash =
+    (a.spec.mac !== undefined && (a.spec.mac === b.spec.mac || shared(b).includes(a.spec.mac))) ||
+    (b.spec.mac !== undefined && shared(a).includes(b.spec.mac)) ||
+    (!oneTier && shared(a).some((mac) => shared(b).includes(mac)));
+  if (clash) errors.add('mac.in-use');
 }
 
 export function targetsOf({ kind, path, spec }: Plain): string[] {
@@ -145,19 +214,14 @@ export function targetsOf({ kind, path, spec }: Plain): string[] {
   if (kind === 'network') return [`offerings/${spec.offering as string}`];
   if (kind === 'group') return strings(spec.ports).map((p) => `${network}/ports/${p}`);
   if (kind === 'rule') return [...end(spec.from), ...end(spec.to)];
+  if (kind === 'policy') return strings(spec.tenants).map((t) => `tenants/${t}`);
+  if (kind === 'peering') return strings(spec.networks).map((n) => `${parentOf(path)}/networks/${n}`);
+  if (kind === 'steering')
+    return [...end(spec.from), ...end(spec.to), ...strings(spec.via).map((p) => `${network}/ports/${p}`)];
   if (kind !== 'port') return [];
   return [
     `${network}/tiers/${spec.tier as string}`,
     ...strings(spec.groups).map((g) => `${network}/groups/${g}`),
     ...strings(spec.hypervisors).map((h) => `hypervisors/${h}`),
   ];
-}
-
-export function inside(inner: string, outer: string): boolean {
-  return new Address4(inner).isInSubnet(new Address4(outer));
-}
-
-function overlap(a: Plain, b: Plain): boolean {
-  const [x, y] = [a.spec.cidr as string, b.spec.cidr as string];
-  return inside(x, y) || inside(y, x);
 }

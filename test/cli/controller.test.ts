@@ -138,6 +138,73 @@ test('every verb of every kind, by the examples of its help', async () => {
   expect(await ok('audit list --limit 2')).toMatch(/^TIME .*\n.* {2}delete {2}offering silver /);
 });
 
+const dualStack = `
+- path: tenants/acme
+- {path: tenants/acme/networks/shop, offering: basic, cidr: 10.0.0.0/16, ipv6Cidr: 'fd00::/48', mtu: 1400, logDenied: true}
+- {path: tenants/acme/networks/office, offering: basic, cidr: 10.1.0.0/16}
+- {path: tenants/acme/peerings/both, networks: [shop, office]}
+- {path: tenants/acme/networks/shop/tiers/web, cidr: 10.0.1.0/24, ipv6Cidr: 'fd00:0:0:1::/64'}
+- path: tenants/acme/networks/shop/ports/fw
+  tier: web
+  allowedAddressPairs: [{ip: 'fd07::/64'}, {ip: 10.0.1.100, mac: '00:00:5e:00:01:0a'}]
+  qos: {fromVm: {rateKbps: 1000, burstKb: 100}, dscp: 46}
+- {path: tenants/acme/networks/shop/routes/branch, destination: 'fd07::/64', nextHop: 'fd00:0:0:1::2'}
+- {path: tenants/acme/networks/shop/steering/scrubbed, priority: 5, from: {cidrs: [10.0.0.0/8, 'fd00::/8']}, to: {any: true}, via: [fw]}
+- {path: policies/guard, tenants: [acme], action: deny, priority: 1, from: {cidr: '::/0'}, to: {any: true}, protocol: icmpv6, icmp: {type: 134}}
+`;
+
+test('nested members and every kind: applied, planned, shown, and changed by flags', async () => {
+  expect(await ok('apply -f -', { stdin: dualStack })).toContain('created');
+  expect(await ok('plan -f -', { stdin: dualStack })).toMatch(/9 unchanged|nothing/i);
+  const fw = await json('port get acme/shop/fw');
+  expect(fw).toMatchObject({
+    ips: ['10.0.1.2', 'fd00:0:0:1::2'],
+    allowedAddressPairs: [{ ip: 'fd07::/64' }, { ip: '10.0.1.100', mac: '00:00:5e:00:01:0a' }],
+    qos: { fromVm: { rateKbps: 1000, burstKb: 100 }, dscp: 46 },
+  });
+  expect(await ok('port list acme/shop -o wide')).toContain(
+    'ip=fd07::/64 ip=10.0.1.100,mac=00:00:5e:00:01:0a  fromVm.rateKbps=1000,fromVm.burstKb=100,dscp=46',
+  );
+  expect(await ok('steering list acme/shop')).toContain('cidrs=10.0.0.0/8,cidrs=fd00::/8');
+  expect(await ok('peering list acme')).toContain('shop,office');
+
+  await ok('port set acme/shop/fw --add-allowed-address-pair ip=fd08::1 --remove-allowed-address-pair ip=fd07::/64');
+  await ok('port set acme/shop/fw --qos toVm.rateKbps=7,dscp=0');
+  expect(await json('port get acme/shop/fw')).toMatchObject({
+    allowedAddressPairs: [{ ip: '10.0.1.100', mac: '00:00:5e:00:01:0a' }, { ip: 'fd08::1' }],
+    qos: { toVm: { rateKbps: 7 }, dscp: 0 },
+  });
+  await ok('port set acme/shop/fw --unset qos --unset allowed-address-pair');
+  expect(await json('port get acme/shop/fw')).not.toHaveProperty('qos');
+  await ok(
+    'rule create acme/shop/r --action allow --priority 1 --from cidrs=10.0.0.0/8,cidrs=FD00::/8 --to any --protocol 47',
+  );
+  expect(await json('rule get acme/shop/r')).toMatchObject({
+    from: { cidrs: ['10.0.0.0/8', 'fd00::/8'] },
+    protocol: 'gre',
+  });
+
+  for (const [line, said] of [
+    ['port set acme/shop/fw --qos fromVm.rateKbps=0', '--qos fromVm.rateKbps: '],
+    ['port set acme/shop/fw --allowed-address-pair ip=::1', '--allowed-address-pair ip: '],
+    ['rule set acme/shop/r --to cidrs=fe80::/64', '--to cidrs: '],
+    ['route create acme/shop/x --destination fd09::/64 --next-hop fd00:0:0:1::9', '--next-hop: '],
+    ['network set acme/shop --mtu 1279', '--mtu: '],
+    ['steering set acme/shop/scrubbed --via fw --via fw', '--via: '],
+    ['peering create acme/x --network shop --network shop', '--network: '],
+  ] as const) {
+    const { status, stderr } = await cli(line);
+    expect({ line, status, stderr: stderr.includes(`  ${said}`) ? said : stderr }).toEqual({
+      line,
+      status: 3,
+      stderr: said,
+    });
+  }
+  const used = await cli('port delete acme/shop/fw');
+  expect(used.stderr).toMatch(/routes\/branch|acme\/shop\/branch/);
+  expect(used.stderr).toMatch(/steering/);
+});
+
 test('refusals of the API are told by flag, and by file, line and document', async () => {
   await ok('tenant create acme');
   await ok('network create acme/shop --offering basic --cidr 10.0.0.0/16');

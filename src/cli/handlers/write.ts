@@ -18,7 +18,8 @@ function flagAt(kind: KindModel): (pointer: string) => string {
     if (name === 'labels') return '--label';
     const field = kind.fields.find((one) => one.name === name);
     if (!field) return pointer;
-    const inner = rest.filter((part) => !/^\d+$/.test(part)).join(' ');
+    // As members of objects are written: `fromVm.rateKbps`.
+    const inner = rest.filter((part) => !/^\d+$/.test(part)).join('.');
     return `--${field.flag}${inner ? ` ${inner}` : ''}`;
   };
 }

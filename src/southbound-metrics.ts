@@ -45,6 +45,12 @@ export async function southboundMetrics(
     ),
     each('keyway_switch_waiting_bytes', 'Bytes that wait for the switch to take them', 'gauge', (s) => s.waiting),
     each('keyway_switch_bundles_total', 'Bundles sent', 'counter', (s) => s.bundles),
+    each(
+      'keyway_switch_bundles_at_once_total',
+      'Bundles sent in one write, of flows the switch had taken the like of before',
+      'counter',
+      (s) => s.bundlesAtOnce,
+    ),
     each('keyway_switch_flow_mods_total', 'Flow changes sent', 'counter', (s) => s.flowMods),
     each('keyway_switch_reads_total', 'Times the switch was read back', 'counter', (s) => s.reads),
     each(

@@ -1,7 +1,7 @@
 /**
  * One ordered, atomic bundle, confirmed twice: open, adds, barrier, and only when nothing was refused commit, barrier.
- * The first barrier is needed because a commit succeeds without the messages whose add was refused. OpenFlow 1.5.1
- * section 7.3.9.
+ * The first barrier is needed because a commit succeeds without the messages whose add was refused. Or at once, in one
+ * write, where the switch is known to refuse none of them. OpenFlow 1.5.1 section 7.3.9.
  */
 import { ByteWriter } from '../openflow/bytes.ts';
 import { type Message, messageType, openflowVersion } from '../openflow/frame.ts';
@@ -22,6 +22,8 @@ export type BundleContent = {
   operations: Operations;
   /** Groups to be deleted, after everything else. */
   groups: readonly number[];
+  /** Without waiting for what the switch refuses: should it refuse some, the outcome is indeterminate. */
+  atOnce?: boolean;
 };
 
 export type Refusal = {
@@ -99,6 +101,7 @@ class BundleRun {
   async run(timeout: number): Promise<BundleOutcome> {
     const connection = this.#connection;
     const firstBarrier = this.#first + this.#count + 1;
+    if (this.#content.atOnce === true) return await this.#runAtOnce(timeout);
     await connection.sendAll(this.#messages(firstBarrier));
     if (!(await this.#barrier(firstBarrier, timeout))) return this.#lost(timeout);
     if (this.#bundleError !== undefined || this.#refusals.length > 0) {
@@ -110,6 +113,20 @@ class BundleRun {
       Buffer.concat([bundleControl(commit, this.#bundleId, bundleType.commit), barrierRequest(commit + 1)]),
     );
     if (!(await this.#barrier(commit + 1, timeout))) return this.#lost(timeout);
+    return this.#afterCommit();
+  }
+
+  async #runAtOnce(timeout: number): Promise<BundleOutcome> {
+    const commit = this.#first + this.#count + 2;
+    await this.#connection.sendAll(this.#messages(commit + 1, commit));
+    if (!(await this.#barrier(commit + 1, timeout))) return this.#lost(timeout);
+    if (this.#refusals.length > 0 && !this.#commitFailed) {
+      return { kind: 'indeterminate', reason: `${this.#refusals[0]!.error.name}, and the rest committed` };
+    }
+    return this.#afterCommit();
+  }
+
+  #afterCommit(): BundleOutcome {
     if (this.#refusals.length > 0 && this.#commitFailed && this.#bundleError === undefined) return this.#refused();
     if (this.#bundleError !== undefined) return this.#refused();
     if (!this.#committed) return { kind: 'indeterminate', reason: 'no reply to the commit' };
@@ -125,8 +142,11 @@ class BundleRun {
     return { kind: 'indeterminate', reason: `no barrier reply within ${timeout / 1000} s` };
   }
 
-  /** Open, adds and barrier, in chunks. Everything is at hand: nothing but the switch's own pace is waited for. */
-  *#messages(barrier: number): Generator<Uint8Array> {
+  /**
+   * Open, adds, commit where told and barrier, in chunks. Everything is at hand: nothing but the switch's own pace is
+   * waited for.
+   */
+  *#messages(barrier: number, commit?: number): Generator<Uint8Array> {
     const { operations, groups } = this.#content;
     let writer = new ByteWriter(Math.min(chunkBytes + 4096, 256 + this.#count * 256));
     writer.bytes(bundleControl(this.#first, this.#bundleId, bundleType.open));
@@ -141,6 +161,7 @@ class BundleRun {
       }
     }
     for (const group of groups) addMessage(writer, this.#bundleId, groupDelete(xid++, group));
+    if (commit !== undefined) writer.bytes(bundleControl(commit, this.#bundleId, bundleType.commit));
     writer.bytes(barrierRequest(barrier));
     yield writer.view();
   }

@@ -9,6 +9,7 @@ import { decodeMeter, formatMeter, isMeterRecord, meterConfigOf } from '../openf
 import { decodeFlows, recordLength } from '../openflow/record.ts';
 import type { OpenflowError } from '../openflow/replies.ts';
 import { formatFlow } from '../openflow/text.ts';
+import { AcceptedShapes } from './accepted-shapes.ts';
 import { type BundleContent, type Refusal, runBundle } from './bundle.ts';
 import type { Connection } from './connection.ts';
 import type { Merge, RecordPlace } from './desired.ts';
@@ -43,6 +44,7 @@ export class Programmer {
   readonly #log: Log;
   #bundleId = 0;
   #indeterminate = 0;
+  readonly #accepted = new AcceptedShapes();
 
   constructor({ state, connection, settings, events, log }: ProgrammerOptions) {
     this.#state = state;
@@ -75,16 +77,23 @@ export class Programmer {
       return others;
     };
     rest = withoutMeters(rest);
+    const all = rest;
     let foreign: readonly number[] = groups;
     while (rest.length + foreign.length > 0) {
       const part = rest.length > bundleFlows ? rest.slice(0, bundleFlows) : rest;
       const last = part.length === rest.length;
-      const content = { operations: part, groups: last ? foreign : [] };
+      const content = {
+        operations: part,
+        groups: last ? foreign : [],
+        atOnce: part === all && this.#mayGoAtOnce(part, foreign),
+      };
+      if (content.atOnce) counters.bundlesAtOnce++;
       const patience = part.length * patiencePerFlow;
       this.#connection.patience = patience;
       counters.flowMods += part.length;
       const outcome = await runBundle(this.#connection, ++this.#bundleId, content, bundleTimeout + patience);
       this.#connection.patience = 0;
+      if (outcome.kind !== 'committed') this.#accepted.forget();
       if (outcome.kind === 'indeterminate') {
         counters.indeterminate++;
         this.#log.warn({ reason: outcome.reason }, 'a bundle ended in doubt');
@@ -102,8 +111,14 @@ export class Programmer {
         rest = withoutMeters(this.#without(rest, outcome.refusals));
       }
     }
+    if (this.#state.desired.setAsideObjects === 0) this.#accepted.learn(all);
     for (const deletes of idle) await this.#deleteMeters(deletes);
     return true;
+  }
+
+  /** With something set aside units are not there as a whole, and say nothing about what the switch takes. */
+  #mayGoAtOnce(operations: Operations, groups: readonly number[]): boolean {
+    return groups.length === 0 && this.#state.desired.setAsideObjects === 0 && this.#accepted.cover(operations);
   }
 
   /**

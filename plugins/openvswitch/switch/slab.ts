@@ -19,6 +19,8 @@ export type Unit = {
   readonly length: number;
   /** Number of records: flows, and the meters they use. */
   readonly flows: number;
+  /** Distinct shapes of its flows, once somebody has asked; see accepted-shapes.ts. */
+  shapes: Uint32Array | undefined;
 };
 
 type Held = Unit & { chunk: Chunk; references: number };
@@ -49,7 +51,7 @@ export class Slab {
     const chunk = this.#room(records.length);
     const id = this.#freeIds.pop() ?? this.#units.length;
     const { bytes, used: at } = chunk;
-    const unit: Held = { id, key, bytes, at, length: records.length, flows, chunk, references: 1 };
+    const unit: Held = { id, key, bytes, at, length: records.length, flows, shapes: undefined, chunk, references: 1 };
     this.#units[id] = unit;
     this.#occupy(chunk, unit, records);
     this.#flows += flows;

@@ -7,6 +7,8 @@ import type { Slab, Unit } from './slab.ts';
 export type SwitchCounters = {
   /** Committed. */
   bundles: number;
+  /** Sent in one write, since the switch had taken flows of the same shapes before. */
+  bundlesAtOnce: number;
   /** Flow modifications sent, those of bundles that were refused included. */
   flowMods: number;
   /** Flows that differed in bytes and were the same when decoded. */
@@ -27,6 +29,7 @@ export class SwitchState {
   readonly desired: DesiredFlows;
   readonly counters: SwitchCounters = {
     bundles: 0,
+    bundlesAtOnce: 0,
     flowMods: 0,
     fallbacks: 0,
     indeterminate: 0,

@@ -181,9 +181,12 @@ export class Compiler {
 
   /**
    * A switch turned out to have, or not to have, units against what it was given: the next flush puts it right.
-   * Walks through every subject.
+   * Walks through every subject; a step for each, so that whoever walks can give way to others.
    */
-  correct(hypervisor: HypervisorNumber, { lacks, has }: { lacks: readonly UnitKey[]; has: readonly UnitKey[] }): void {
+  *correct(
+    hypervisor: HypervisorNumber,
+    { lacks, has }: { lacks: readonly UnitKey[]; has: readonly UnitKey[] },
+  ): Iterable<undefined> {
     const wrong = new Set([...lacks, ...has]);
     for (const unit of lacks) this.#forget(unit, hypervisor);
     for (const unit of has) {
@@ -191,7 +194,10 @@ export class Compiler {
       if (emitted === undefined) this.#strays.push({ unit, on: [hypervisor] });
       else if (!emitted.on.includes(hypervisor)) this.#set(unit, emitted.hash, [...emitted.on, hypervisor]);
     }
-    for (const [subject, units] of this.#unitsOf) if (units.some((unit) => wrong.has(unit))) this.mark(subject);
+    for (const [subject, units] of this.#unitsOf) {
+      if (units.some((unit) => wrong.has(unit))) this.mark(subject);
+      yield undefined;
+    }
   }
 
   /** Gathers the units that change from here on, until it is ended. */

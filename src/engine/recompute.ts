@@ -138,7 +138,7 @@ class Recompute {
       // Given up in the meantime: there is nobody to hold anything.
       if (this.#engine.fleet.get(hypervisor) === undefined) return;
       const settled = (list: string[]) => list.filter((unit) => !watch.changed.has(unit));
-      this.#tellHeld(hypervisor, {
+      await this.#tellHeld(hypervisor, {
         lacks: settled(wrong.lacks),
         other: settled(wrong.other),
         has: settled(wrong.has),
@@ -148,7 +148,7 @@ class Recompute {
     }
   }
 
-  #tellHeld(hypervisor: HypervisorNumber, { lacks, other, has }: Wrong): void {
+  async #tellHeld(hypervisor: HypervisorNumber, { lacks, other, has }: Wrong): Promise<void> {
     const tell = (units: readonly string[], what: string) => {
       for (const unit of units) {
         const hypervisors = [this.#name(hypervisor)];
@@ -159,8 +159,12 @@ class Recompute {
     tell(other, 'other flows there');
     tell(has, 'should not be there');
     if (!this.#mend || lacks.length + other.length + has.length === 0) return;
-    this.#engine.compiler.correct(hypervisor, { lacks: [...lacks, ...other], has });
     this.#marked = true;
+    for (const _step of this.#engine.compiler.correct(hypervisor, { lacks: [...lacks, ...other], has })) {
+      if (!this.#isOver()) continue;
+      await this.#giveWay();
+      this.#marked = true;
+    }
   }
 
   #name(hypervisor: HypervisorNumber): string {

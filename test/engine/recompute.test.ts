@@ -116,7 +116,9 @@ test('units the southbound lost, has otherwise, or has too many of are told and 
   expect(await run(false)).toMatchObject({ different: [], unsettled: [] });
 });
 
-test('among changes that do not stop it tells what is wrong, and nothing that is only on its way', async () => {
+test('among changes that do not stop it tells what is wrong, and nothing that is only on its way', {
+  timeout: 180_000,
+}, async () => {
   const { core } = cloud;
   let changing = true;
   let changes = 0;

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { SwitchPlugin } from './drivers/switch-plugin.ts';
 import { ThreadMeter } from './drivers/thread-load.ts';
+import { DecisionLog } from './engine/decision-log.ts';
 import { Engine } from './engine/engine.ts';
 import { createFabric } from './engine/fabric.ts';
 import { type Counters, engineMetrics } from './engine/metrics.ts';
@@ -63,10 +64,16 @@ export async function startCore({
     progress,
     servicesOf: (n) => unprovidedServices(intent, n, providers),
   });
-  const counters: Counters = { drift: new Map(), refusedSessions: 0 };
+  const decisions = new DecisionLog({
+    view: intent,
+    log,
+    nameOf: (h) => engine.fleet.name(h),
+    portOf: (h, zone) => engine.bindings.placement.portInZone(h, zone),
+  });
+  const counters: Counters = { drift: new Map(), refusedSessions: 0, decisions: decisions.counts };
   let ready = false;
   const { managers } = await plugin.start(
-    switchEvents(intent, engine, progress, status, counters, log),
+    switchEvents(intent, engine, progress, status, counters, log, decisions.takers),
     namingOf(intent, engine.fleet),
   );
   await engine.load(intent.revision);

@@ -79,9 +79,14 @@ export function denyEpoch(view: View, network: Path): number {
   let sum = 0;
   for (const rule of view.children('rule', network))
     if (rule.spec.action === 'deny') sum = (sum + mixed(ruleEpoch(view, rule) ^ rule.id)) | 0;
-  const tenant = parentPath(network).split('/').at(-1) ?? '';
-  for (const { spec, id } of view.children('policy', ''))
-    if (spec.action === 'deny' && (spec.tenants?.includes(tenant) ?? true))
-      sum = (sum + mixed(ownEpoch(spec) ^ id)) | 0;
+  for (const policy of view.children('policy', '')) {
+    const { spec, id } = policy;
+    if (spec.action === 'deny' && concerns(policy, parentPath(network))) sum = (sum + mixed(ownEpoch(spec) ^ id)) | 0;
+  }
   return mixed(sum);
+}
+
+/** Whether the policy holds for the tenant. */
+export function concerns({ spec }: Resource<'policy'>, tenant: Path): boolean {
+  return spec.tenants === undefined || spec.tenants.some((name) => `tenants/${name}` === tenant);
 }

@@ -6,10 +6,11 @@
 import type { Path, Resource, View } from '../intent/model.ts';
 import { type Decider, judgeNetwork } from '../pipeline/stages/judge.ts';
 import { liveNetwork, liveRule } from '../pipeline/stages/liveness.ts';
+import { logNetwork } from '../pipeline/stages/log.ts';
 import { Ends, servicesOf } from './alternatives.ts';
 import { arrange } from './arrangement.ts';
 import { bucketFlows, type Deciding } from './bucket.ts';
-import { denyEpoch, ruleEpoch } from './epochs.ts';
+import { concerns, denyEpoch, ruleEpoch } from './epochs.ts';
 import { switchesOf } from './routing.ts';
 import { ServiceSet } from './service-set.ts';
 import type { CompileState, Unit } from './state.ts';
@@ -56,5 +57,18 @@ export function judgeUnit(state: CompileState, network: Path): Unit[] {
   const { number, id } = owner;
   const epoch = denyEpoch(state.view, network);
   const flows = [judgeNetwork(number, id, epoch, owner.spec.logDenied ?? false), liveNetwork(number, id, epoch)];
-  return [{ key: `judge/${number}`, on, flows }];
+  const units: Unit[] = [{ key: `judge/${number}`, on, flows }];
+  if (logsAnything(state.view, owner)) {
+    const { flow, meter } = logNetwork(number, id);
+    units.push({ key: `log/${number}`, on, flows: [flow], meters: [meter] });
+  }
+  return units;
+}
+
+function logsAnything(view: View, { path, parent, spec }: Resource<'network'>): boolean {
+  if (spec.logDenied === true) return true;
+  for (const rule of view.children('rule', path)) if (rule.spec.log === true) return true;
+  for (const policy of view.children('policy', ''))
+    if (policy.spec.log === true && concerns(policy, parent)) return true;
+  return false;
 }

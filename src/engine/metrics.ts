@@ -2,10 +2,11 @@
 
 import type { Metric } from '../reconcile/contract.ts';
 import type { Progress } from '../reconcile/progress.ts';
+import type { DecisionCounts } from './decision-log.ts';
 import type { Engine } from './engine.ts';
 import type { StatusBoard } from './status.ts';
 
-export type Counters = { drift: Map<string, number>; refusedSessions: number };
+export type Counters = { drift: Map<string, number>; refusedSessions: number; decisions: DecisionCounts };
 
 export function engineMetrics(engine: Engine, progress: Progress, status: StatusBoard, counters: Counters): Metric[] {
   const members = [...engine.fleet.all()];
@@ -70,6 +71,12 @@ export function engineMetrics(engine: Engine, progress: Progress, status: Status
       help: 'Sessions of switches refused',
       type: 'counter',
       values: [{ value: counters.refusedSessions }],
+    },
+    {
+      name: 'keyway_decisions_logged_total',
+      help: 'Connections allowed and packets denied that were written to the log: a sample',
+      type: 'counter',
+      values: Object.entries(counters.decisions).map(([decision, value]) => ({ labels: { decision }, value })),
     },
     {
       name: 'keyway_drift_flows_total',

@@ -84,6 +84,12 @@ export class Placement {
     return this.#onHost.get(hypervisor) ?? new Set();
   }
 
+  /** Walks through the ports there. */
+  portInZone(hypervisor: HypervisorNumber, zone: number): Path | undefined {
+    for (const port of this.portsOn(hypervisor)) if (this.#bound.get(port)?.zone === zone) return port;
+    return undefined;
+  }
+
   boundPortsOf(network: Path): Iterable<Path> {
     return this.#networkPorts.get(network) ?? [];
   }

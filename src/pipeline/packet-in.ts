@@ -12,6 +12,8 @@ export const packetInCode = {
   log: 2,
   /** A packet that is followed on its way. */
   trace: 3,
+  /** A probe from one hypervisor to another. */
+  probe: 4,
 } as const;
 
 /** What a router says when it does not pass a packet on: RFC 792, RFC 1812, RFC 4443. */
@@ -43,6 +45,22 @@ export function icmpErrorUserdata({ kind, gateway, mtu }: IcmpErrorOrder): Uint8
     rest >>= 8n;
   }
   return bytes;
+}
+
+/** Code, resource number of the network in 5 bytes. What decided is in registers. */
+export function logUserdata(network: number): Uint8Array {
+  const bytes = new Uint8Array(6);
+  bytes[0] = packetInCode.log;
+  bytes[1] = Math.floor(network / 2 ** 32);
+  new DataView(bytes.buffer).setUint32(2, network % 2 ** 32);
+  return bytes;
+}
+
+/** The network's resource number; undefined for anything else. */
+export function parseLogUserdata(userdata: Uint8Array): number | undefined {
+  if (userdata[0] !== packetInCode.log || userdata.length !== 6) return undefined;
+  const low = new DataView(userdata.buffer, userdata.byteOffset).getUint32(2);
+  return userdata[1]! * 2 ** 32 + low;
 }
 
 /** The inverse; undefined for anything else. */

@@ -7,6 +7,7 @@ import { cookie } from '../cookie.ts';
 import { type Action, ctState, type Flow, type Match } from '../flow.ts';
 import { connection, load, matching, type Register, registers, subfield } from '../registers.ts';
 import { type Table, tables } from '../tables.ts';
+import { log } from './log.ts';
 import { ipProtocol, ipVersions } from './ports.ts';
 
 const { new: isNew, est, rel, rpl, inv, trk } = ctState;
@@ -86,6 +87,7 @@ const forget: Action[] = [
   load(registers.rule, 0),
   load(registers.ruleEpoch, 0),
   load(registers.denyEpoch, 0),
+  load(registers.bucket, 0),
 ];
 
 function* sideFlows({ conntrack, state: judged, reply, commit, onward }: Side): Iterable<Flow> {
@@ -105,13 +107,10 @@ function* sideFlows({ conntrack, state: judged, reply, commit, onward }: Side): 
     const midstream = { ip_proto: ipProtocol.tcp, ...state(trk | isNew, inv | rel), tcp_flags: ackWithoutSyn };
     yield ownFlow(judged, 210, { ...ip, ...midstream }, [], reply);
     const exec = [...label, copy(registers.reversed, connection.reversedMark)];
-    yield ownFlow(
-      commit,
-      100,
-      { ...ip, ...state(trk | isNew, 0), ...allowed },
-      [{ type: 'ct', commit: true, zone, exec }],
-      onward,
-    );
+    const remember: Action = { type: 'ct', commit: true, zone, exec };
+    const fresh = { ...ip, ...state(trk | isNew, 0), ...allowed };
+    yield ownFlow(commit, 110, matching(fresh, registers.log, 1), [log, remember], onward);
+    yield ownFlow(commit, 100, fresh, [remember], onward);
     yield ownFlow(
       commit,
       90,
@@ -121,6 +120,7 @@ function* sideFlows({ conntrack, state: judged, reply, commit, onward }: Side): 
     );
   }
   yield ownFlow(commit, 80, matching(allowed, registers.live, 1), [], onward);
+  yield ownFlow(commit, 70, matching(matching({}, registers.log, 1), registers.allowed, 0), [log]);
 }
 
 export function trackConnections(): Flow[] {

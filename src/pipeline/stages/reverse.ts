@@ -7,6 +7,7 @@
 import { type Action, ctState, type FieldName, type Flow, fieldBits, type Match } from '../flow.ts';
 import { load, matching, registers } from '../registers.ts';
 import { judge, ownFlow, type Side, sides, state } from './conntrack.ts';
+import { log } from './log.ts';
 import { ethType, ipProtocol } from './ports.ts';
 
 const { new: isNew, rel, inv, trk } = ctState;
@@ -87,6 +88,7 @@ function* sideFlows({ reply, reverse, commit, onward }: Side): Iterable<Flow> {
   }
   yield ownFlow(reverse, 100, matching({}, registers.allowed, 1), [], commit);
   yield ownFlow(reverse, 50, state(trk | isNew, inv | rel), [load(registers.reversed, 0), judge], commit);
+  yield ownFlow(reverse, 40, matching({}, registers.log, 1), [log]);
 }
 
 export function judgeInReverse(): Flow[] {

@@ -53,6 +53,9 @@ Try, in another terminal, from this directory:
   npx keyway flows dump hv1 --tenant acme
   ${enter} acme-web1 ping -c 3 10.0.1.12
   npx keyway rule delete acme/shop/ping-frontends     (then ping again)
+  npx keyway trace --from acme/shop/web1 --to 10.0.3.21 --proto tcp --dport 22
+  ${enter} acme-ids1 ping -c 1 10.0.2.1
+  npx keyway steering delete acme/shop/inspect
   ${enter} hv1 ovs-vsctl show
 `;
 }

@@ -12,6 +12,10 @@ export type VmDescription = {
   /** With its length: 10.0.1.11/24. */
   address: string;
   gateway?: string;
+  /** With its length, and its gateway. */
+  ipv6?: { address: string; gateway: string };
+  /** It passes on what is for others, as a router or an inspecting appliance does. */
+  forwards?: boolean;
   ifaceId: string;
 };
 

@@ -49,6 +49,10 @@ export type Operations = {
     mac: string;
     address: string;
     gateway?: string;
+    /** With its length, and its gateway. */
+    ipv6?: { address: string; gateway: string };
+    /** It passes on what is for others, as a router or an inspecting appliance does. */
+    forwards?: boolean;
     ifaceId: string;
   }) => null;
   'vm.plug': (p: { name: string; bridge?: string; ifaceId?: string }) => null;

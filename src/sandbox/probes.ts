@@ -1,7 +1,7 @@
 import { pingFrame } from './frame.ts';
 import type { PacketCapture } from './lab-capture.ts';
 import type { LabVm } from './lab-vm.ts';
-import { type Probe, type StoryVm, vms as storyVms } from './story.ts';
+import { gatewayOf, ipOf, ipv6GatewayOf, ipv6Of, macOf, type Probe, type StoryVm, vms as storyVms } from './story.ts';
 
 export type ProbeResult = {
   probe: Probe;
@@ -72,25 +72,41 @@ async function observe(
   index: number,
 ): Promise<string> {
   const from = named(vms, probe.from);
-  const target = storyVm(probe.to);
   switch (probe.kind) {
-    case 'ping':
-      return (await from.ping(target.ip, { patience })) ? 'reply' : 'nothing';
+    case 'gateway': {
+      const { tier } = storyVm(probe.from);
+      const gateway = probe.ipv6 === true ? ipv6GatewayOf(tier) : gatewayOf(tier);
+      return (await from.ping(gateway, { patience })) ? 'reply' : 'nothing';
+    }
+    case 'ping': {
+      const target = storyVm(probe.to);
+      return (await from.ping(probe.ipv6 === true ? ipv6Of(target) : ipOf(target), { patience })) ? 'reply' : 'nothing';
+    }
     case 'tcp': {
-      const outcome = await from.tcp(target.ip, probe.port, { patience });
+      const outcome = await from.tcp(ipOf(storyVm(probe.to)), probe.port, { patience });
       if ('answer' in outcome) return `answer of ${outcome.answer}`;
       // A reset comes from the far end, so the packet did arrive there.
       return outcome.failure === 'refused' ? 'refused by the far end' : 'nothing';
     }
+    case 'way': {
+      const ends = [storyVm(probe.from), storyVm(probe.to)];
+      const [source, destination] = (probe.direction === 'there' ? ends : ends.toReversed()).map((vm) => hex(ipOf(vm)));
+      await using capture = await named(vms, probe.at).capture();
+      const outcome = await from.tcp(ipOf(storyVm(probe.to)), probe.port, { patience });
+      if (!('answer' in outcome)) return outcome.failure;
+      // Ethernet and the IPv4 header up to the addresses: 26 bytes.
+      const seen = (await capture.seen()).some((f) => f.hex.slice(52, 68) === `${source}${destination}`);
+      return seen ? 'passes' : 'nothing';
+    }
     case 'frame': {
-      const honest = storyVm(probe.from);
+      const [honest, target] = [storyVm(probe.from), storyVm(probe.to)];
       // The identifier tells this probe's frames from everybody else's.
       const identifier = 0x4b00 + index;
       const frame = pingFrame({
-        ethSrc: probe.mac ?? honest.mac,
-        ethDst: target.mac,
-        ipSrc: probe.ip ?? honest.ip,
-        ipDst: target.ip,
+        ethSrc: probe.mac ?? macOf(honest),
+        ethDst: macOf(target),
+        ipSrc: probe.ip ?? ipOf(honest),
+        ipDst: ipOf(target),
         vlan: probe.vlan,
         identifier,
       });
@@ -98,6 +114,13 @@ async function observe(
       return (await arrives(capture, () => from.sendFrame(frame), identifier, patience)) ? 'arrives' : 'nothing';
     }
   }
+}
+
+function hex(ip: string): string {
+  return ip
+    .split('.')
+    .map((octet) => Number(octet).toString(16).padStart(2, '0'))
+    .join('');
 }
 
 async function arrives(

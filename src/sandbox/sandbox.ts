@@ -1,15 +1,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runControllerAlone } from './alone.ts';
+import { cutBeforeEyes } from './cut.ts';
 import { namespacesForbidden } from './enclosure.ts';
 import { openFrontDoor } from './front-door.ts';
 import { advice } from './hints.ts';
 import { type Lab, openLab } from './lab.ts';
 import { findOpenVswitch, type OpenVswitch } from './open-vswitch/find.ts';
 import { runProbes } from './probes.ts';
-import { probeSummary, probeTable, stylesFor } from './show.ts';
+import { cutSummary, probeSummary, probeTable, stylesFor } from './show.ts';
 import { setStage } from './stage.ts';
-import { probes } from './story.ts';
+import { cut, probes } from './story.ts';
 
 export type SandboxOptions = {
   /** Show, judge, and end; else stay up until a signal. */
@@ -80,10 +81,15 @@ async function perform(
   const vms = await setStage(lab, options.hypervisors ?? 2, progress);
   progress(`sending packets: ${probes.length} probes`);
   const results = await runProbes(probes, vms);
-  const good = results.every(({ ok }) => ok);
+  const asExpected = results.every(({ ok }) => ok);
   const styles = stylesFor(process.stdout);
   console.log(`\n${probeTable(results, styles)}\n`);
-  progress(good ? styles.good(probeSummary(results)) : styles.bad(probeSummary(results)));
+  progress(asExpected ? styles.good(probeSummary(results)) : styles.bad(probeSummary(results)));
+  progress(`${cut.from} has two connections to ${cut.to} open; the rule that allows one of them is deleted`);
+  const taken = await cutBeforeEyes(lab, vms);
+  const style = taken.ok ? styles.good : styles.bad;
+  progress(style(cutSummary(taken)));
+  const good = asExpected && taken.ok;
   if (!good) console.error(logTail(lab));
   if (options.once) return good ? 0 : 1;
   await using door = await openFrontDoor(lab.apiSocket, options.port ?? 8080);

@@ -1,3 +1,4 @@
+import type { CutResult } from './cut.ts';
 import type { ProbeResult } from './probes.ts';
 import type { Probe } from './story.ts';
 
@@ -18,7 +19,10 @@ export function stylesFor(stream: { isTTY?: boolean }): Styles {
 function what(probe: Probe): string {
   switch (probe.kind) {
     case 'ping':
-      return 'ping';
+    case 'gateway':
+      return probe.ipv6 === true ? 'ping6' : 'ping';
+    case 'way':
+      return `tcp ${probe.port}, at ${probe.at}`;
     case 'tcp':
       return `tcp ${probe.port}`;
     case 'frame':
@@ -57,4 +61,10 @@ export function probeSummary(results: readonly ProbeResult[]): string {
   const wrong = results.filter(({ ok }) => !ok).length;
   if (wrong === 0) return `all ${results.length} probes went as expected`;
   return `${wrong} of ${results.length} probes did NOT go as expected`;
+}
+
+export function cutSummary({ lastAfter, otherWentOn }: CutResult): string {
+  const stopped =
+    lastAfter <= 0 ? 'it had stopped before the answer came' : `its last packet came ${lastAfter} ms later`;
+  return `${stopped}; the other, which a rule still allows, ${otherWentOn ? 'went on' : 'did NOT go on'}`;
 }

@@ -1,6 +1,19 @@
 import type { Lab } from './lab.ts';
 import type { LabVm } from './lab-vm.ts';
-import { gateway, ifaceId, portPath, prefixLength, resources, servedPorts, vms } from './story.ts';
+import {
+  gatewayOf,
+  ifaceId,
+  ipOf,
+  ipv6GatewayOf,
+  ipv6Of,
+  ipv6PrefixLength,
+  macOf,
+  portPath,
+  prefixLength,
+  resources,
+  servedPorts,
+  vms,
+} from './story.ts';
 
 export type Progress = (text: string) => void;
 
@@ -20,15 +33,16 @@ export async function setStage(lab: Lab, count: number, progress: Progress): Pro
   progress('connecting them (ovs-vsctl set-manager) and approving them');
   const cabling = Promise.all(
     vms.map(async (vm): Promise<[string, LabVm]> => {
-      const { tenant, name, mac, ip, place } = vm;
+      const { tenant, name, tier, place, forwards } = vm;
       const hypervisor = hypervisors[place % hypervisors.length]!.name;
-      const address = `${ip}/${prefixLength}`;
       const built = await lab.addVm({
         name: `${tenant}-${name}`,
         hypervisor,
-        mac,
-        address,
-        gateway,
+        mac: macOf(vm),
+        address: `${ipOf(vm)}/${prefixLength}`,
+        gateway: gatewayOf(tier),
+        ipv6: { address: `${ipv6Of(vm)}/${ipv6PrefixLength}`, gateway: ipv6GatewayOf(tier) },
+        ...(forwards === undefined ? {} : { forwards }),
         ifaceId: ifaceId(vm),
       });
       await Promise.all(servedPorts.map((port) => built.serve(port, `${tenant}/${name}`)));

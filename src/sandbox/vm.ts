@@ -12,6 +12,10 @@ export type VmOptions = {
   /** With its length: 10.0.1.11/24. */
   address: string;
   gateway?: string | undefined;
+  /** With its length, and its gateway. */
+  ipv6?: { address: string; gateway: string } | undefined;
+  /** It passes on what is for others, as a router or an inspecting appliance does. */
+  forwards?: boolean | undefined;
   ifaceId: string;
 };
 
@@ -28,8 +32,16 @@ export type Vm = {
 /** What is left of 1500 bytes under the largest encapsulation (Geneve with options), rounded down. */
 const mtu = 1400;
 
+/** Namespaces are made without. */
+const enableIpv6 = 'for f in all default eth0; do echo 0 > /proc/sys/net/ipv6/conf/$f/disable_ipv6; done';
+
+/** Without asking whether a packet's sender is where it came from, and without telling senders of shorter ways. */
+const forwarding = `echo 1 > /proc/sys/net/ipv4/ip_forward
+cd /proc/sys/net/ipv4/conf
+for f in all eth0; do echo 0 > $f/rp_filter; echo 0 > $f/send_redirects; done`;
+
 export async function createVm(options: VmOptions): Promise<Vm> {
-  const { namespace, hypervisor, vif, mac, address, gateway } = options;
+  const { namespace, hypervisor, vif, mac, address, gateway, ipv6, forwards } = options;
   await hypervisor.namespace.ip(
     `link add ${vif} type veth peer name eth0 address ${mac} mtu ${mtu} netns ${namespace.path}`,
     // As hypervisors do: their end tells what the VM may send.
@@ -40,6 +52,12 @@ export async function createVm(options: VmOptions): Promise<Vm> {
     'link set eth0 up',
     ...(gateway === undefined ? [] : [`route add default via ${gateway} dev eth0`]),
   );
+  if (ipv6 !== undefined) {
+    await namespace.run('sh', ['-ec', enableIpv6]);
+    await namespace.run('ip', ['-6', 'addr', 'add', ipv6.address, 'dev', 'eth0']);
+    await namespace.run('ip', ['-6', 'route', 'add', 'default', 'via', ipv6.gateway, 'dev', 'eth0']);
+  }
+  if (forwards === true) await namespace.run('sh', ['-ec', forwarding]);
   // A veth leaves checksums to hardware it does not have; conntrack in userspace then finds every segment invalid.
   await namespace.run('ethtool', ['-K', 'eth0', 'tx', 'off']);
   return { name: options.name, namespace, vif, hypervisor, options, servers: [] };

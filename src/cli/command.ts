@@ -13,6 +13,8 @@ export type Source =
   | { names: string }
   /** `member=value` pairs of an object flag. */
   | { members: { name: string; values?: readonly string[]; names?: string; bare?: boolean }[] }
+  /** Values to choose from where others may be given too. */
+  | { suggestions: readonly string[] }
   | 'profiles'
   | 'commands'
   | 'files';

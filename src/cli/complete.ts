@@ -139,6 +139,7 @@ class Completer {
       const parent = kindModel(source.parent).parents.at(-1);
       return parent === undefined ? [] : this.#paths(kindModel(parent), word);
     }
+    if ('suggestions' in source) return source.suggestions.map((value) => ({ value }));
     if ('names' in source) return this.#names(source.names);
     const open = source.members.find((one) => one.name.endsWith(':') && one.names && word.startsWith(one.name));
     if (open?.names) return (await this.#names(open.names)).map(({ value }) => ({ value: open.name + value }));

@@ -17,6 +17,8 @@ type Schema = {
   maxProperties?: number;
   description?: string;
   examples?: unknown[];
+  /** Values to choose from where others may be given too. */
+  'x-suggestions'?: string[];
 };
 
 /** `ifaceId` -> `iface-id`. */
@@ -70,6 +72,7 @@ function field(definition: ResourceDefinition, pointer: string, name: string, sc
   if (values) made.values = values;
   const example = element.examples?.[0];
   if (example !== undefined) made.example = String(example);
+  if (element['x-suggestions']) made.suggestions = element['x-suggestions'];
   const reference = definition.references?.find((one) => one.field === (array ? `${pointer}/*` : pointer));
   if (reference) {
     made.reference = { kind: reference.kind, within: reference.within };

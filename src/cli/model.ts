@@ -18,6 +18,8 @@ export type FieldModel = {
   description: string;
   /** The only values there are. */
   values?: (string | number | boolean)[];
+  /** Values to choose from; others may be given too. */
+  suggestions?: string[];
   /** A value that would be taken. */
   example?: string;
   /** Exactly one member may be given. */

@@ -45,14 +45,16 @@ function describe(field: FieldModel): string {
   if (field.array || field.type === 'map') notes.push('repeatable');
   if (field.restricted) notes.push('admin and orchestrator only');
   if (field.serverFilled) notes.push('chosen by Keyway when left out');
-  const values = field.values && field.values.length > 5 ? `: ${field.values.join(', ')}` : '';
-  const example = field.example ? `, such as ${field.example}` : '';
+  const known = field.values && field.values.length > 5 ? field.values : field.suggestions;
+  const values = known ? `: ${known.join(', ')}` : '';
+  const example = field.example && !field.suggestions ? `, such as ${field.example}` : '';
   const text = field.description || (field.oneOf ? 'One end' : field.flag);
   return `${text}${values}${example}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`;
 }
 
 function source(field: FieldModel): Source | undefined {
   if (field.reference) return { names: field.reference.kind };
+  if (field.suggestions) return { suggestions: field.suggestions };
   if (field.type !== 'object') return undefined;
   return {
     members: flat(field).map(({ name, field: one }) => ({

@@ -105,6 +105,8 @@ test('live names: references, and the members of ends', async () => {
     'cidrs=',
     'any',
   ]);
+  expect(await at('keyway rule create acme/shop/x --protocol icm')).toEqual(['icmp', 'icmpv6']);
+  expect(await at('keyway peering create acme/x --network ')).toEqual(['shop', 'store']);
   const qos = ['fromVm.rateKbps=', 'fromVm.burstKb=', 'toVm.rateKbps=', 'toVm.burstKb=', 'dscp='];
   expect(await at('keyway port create acme/shop/x --qos ')).toEqual(qos);
   expect(await at('keyway rule create acme/shop/x --from tier=w')).toEqual(['tier=web']);

@@ -52,7 +52,8 @@ export const Priority = Type.Integer({ minimum: 1, maximum: 32_000, description:
 export const Protocol = Type.String({
   pattern: `^(any|${protocolNames.join('|')}|\\d{1,3})$`,
   description: 'any, a name or a number (IANA); kept as the name where there is one',
-  examples: ['tcp', 'any', ...protocolNames.filter((name) => name !== 'tcp'), '132'],
+  examples: ['tcp', '47'],
+  'x-suggestions': ['any', ...protocolNames],
 });
 
 export const Ports = Type.Array(PortRange, {

@@ -2,10 +2,12 @@
  * Open vSwitch as a switch plugin. This is its main-thread side: flows are encoded, decoded and printed here; everything
  * else is a message to the southbound thread, so that a long compile never delays a switch.
  */
+
 import { Worker } from 'node:worker_threads';
 import type {
   Admission,
   Drift,
+  FlowCounters,
   HeldUnits,
   HypervisorNumber,
   InstalledFlow,
@@ -20,6 +22,7 @@ import type {
 import type { ThreadLoad } from '../../src/drivers/thread-load.ts';
 import type { Flow, Meter } from '../../src/pipeline/flow.ts';
 import { fieldProblem, Problem } from '../../src/problems.ts';
+import { gre } from './chassis/gre.ts';
 import { highestTable } from './openflow/instructions.ts';
 import { encodeUnit } from './openflow/meter-record.ts';
 import { decodeFlows } from './openflow/record.ts';
@@ -65,6 +68,7 @@ type Waiting = { resolve(result: unknown): void; reject(error: Error): void };
 const workerFile = new URL(`./southbound.worker${import.meta.url.slice(-3)}`, import.meta.url);
 
 export class OpenVswitchPlugin implements SwitchPlugin {
+  readonly overhead = gre.overhead('0.0.0.0');
   readonly #options: OpenVswitchOptions;
   readonly #tableNumbers = new Map<string, number>();
   readonly #waiting = new Map<number, Waiting>();
@@ -162,6 +166,10 @@ export class OpenVswitchPlugin implements SwitchPlugin {
       bytes: BigInt(counters[index * 3 + 1]!),
       duration: counters[index * 3 + 2]!,
     }));
+  }
+
+  counted(hypervisor: HypervisorNumber, cookies: readonly bigint[]): Promise<FlowCounters[]> {
+    return this.#request('counted', hypervisor, cookies);
   }
 
   async desired(hypervisor: HypervisorNumber): Promise<Flow[]> {

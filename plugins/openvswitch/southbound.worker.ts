@@ -25,14 +25,28 @@ function post(message: FromWorker, transfer: ArrayBuffer[] = []): void {
   port!.postMessage(message, transfer);
 }
 
+/**
+ * Milliseconds an acknowledgement waits for those of other switches the same pass went to: each message costs two threads
+ * a wake-up, and whoever waits for a pass waits for all of them.
+ */
+const acknowledgementsWait = 2;
+
 let waiting: SwitchEvent[] = [];
+let due: NodeJS.Immediate | undefined;
+let late: NodeJS.Timeout | undefined;
 
 function emit(event: SwitchEvent): void {
-  if (waiting.length === 0) setImmediate(flush);
   waiting.push(event);
+  if (due !== undefined) return;
+  if (event.name === 'acknowledged' && southbound.programming > 0) late ??= setTimeout(flush, acknowledgementsWait);
+  else due = setImmediate(flush);
 }
 
 function flush(): void {
+  clearImmediate(due);
+  clearTimeout(late);
+  due = undefined;
+  late = undefined;
   if (waiting.length === 0) return;
   const events = waiting;
   waiting = [];
@@ -118,6 +132,7 @@ const handlers: Handlers = {
     return undefined;
   },
   installed: (hypervisor) => southbound.installed(hypervisor),
+  counted: (hypervisor, cookies) => southbound.counted(hypervisor, cookies),
   desired: async (hypervisor) => southbound.desired(hypervisor),
   drift: (hypervisor) => southbound.drift(hypervisor),
   held: (hypervisor) => southbound.held(hypervisor),

@@ -1,5 +1,5 @@
 /** The whole plugin, thread and all, against real Open vSwitch; its ovs-ofctl is the judge of what is installed. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -344,4 +344,23 @@ test('what keeps the thread from starting is what start says', async () => {
   await using third = new PluginUnderTest({ trustedNetworks: ['10.0.0.0'] });
   await expect(third.start()).rejects.toThrow('"10.0.0.0" is no prefix');
   expect(second.fatal.length + third.fatal.length).toBe(0);
+});
+
+test('a switch that answers nothing does not hold back what others acknowledge', async () => {
+  await using under = await new PluginUnderTest().start();
+  await using one = await startDummySwitch({ manager: under.managers[0]! });
+  await using other = await startDummySwitch({ manager: under.managers[0]!, systemId: 'hv2' });
+  under.plugin.ready(1);
+  under.plugin.ready(2);
+  await under.seen('connected', 2);
+  await under.program({ a: wanted }, [1, 2]);
+  const pid = Number(readFileSync(join(other.directory, 'ovs-vswitchd.pid'), 'utf8'));
+  process.kill(pid, 'SIGSTOP');
+  const sequence = under.apply({ a: wanted.slice(1) }, [1, 2]);
+  await under.acknowledged(sequence, 1, 1_000);
+  expect(under.all('acknowledged').some(([hypervisor, number]) => hypervisor === 2 && number === sequence)).toBe(false);
+  process.kill(pid, 'SIGCONT');
+  await under.acknowledged(sequence, 2);
+  expect(await differences(one, wanted.slice(1))).toBe('');
+  expect(await differences(other, wanted.slice(1))).toBe('');
 });

@@ -44,6 +44,8 @@ export type SessionOptions = {
   settings: SwitchSettings;
   audits: AuditPacer;
   connects: ConnectPacer;
+  /** Sessions with a bundle under way for a pass. */
+  underWay: { count: number };
   events: FlowEvents;
   log: Log;
 };
@@ -58,6 +60,7 @@ export class Session {
   readonly #audits: AuditPacer;
   readonly #connects: ConnectPacer;
   readonly #programmer: Programmer;
+  readonly #underWay: { count: number };
   readonly #packetIns: PacketIns;
   readonly #events: FlowEvents;
   readonly #log: Log;
@@ -75,10 +78,11 @@ export class Session {
   /** Drift told last under the policy `report`, so that it is told once. */
   #reported = '';
 
-  constructor({ state, connection, settings, audits, connects, events, log: everybodys }: SessionOptions) {
+  constructor({ state, connection, settings, audits, connects, underWay, events, log: everybodys }: SessionOptions) {
     const log = withFields(everybodys, () => ({ hypervisor: state.hypervisor }));
     this.#audits = audits;
     this.#connects = connects;
+    this.#underWay = underWay;
     this.#programmer = new Programmer({ state, connection, settings, events, log });
     this.#packetIns = new PacketIns({ state, connection, settings, events });
     this.#state = state;
@@ -166,14 +170,19 @@ export class Session {
   }
 
   async #program(): Promise<void> {
-    const merge = this.#programmer.merge();
-    let done: boolean;
+    this.#underWay.count++;
     try {
-      done = await this.#programmer.commit({ operations: merge.operations, groups: [] });
+      const merge = this.#programmer.merge();
+      let done: boolean;
+      try {
+        done = await this.#programmer.commit({ operations: merge.operations, groups: [] });
+      } finally {
+        this.#state.release(merge.retired);
+      }
+      if (!done) await this.#untilDesired('indeterminate');
     } finally {
-      this.#state.release(merge.retired);
+      this.#underWay.count--;
     }
-    if (!done) await this.#untilDesired('indeterminate');
     this.#programmer.confirm();
   }
 

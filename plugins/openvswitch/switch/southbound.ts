@@ -6,6 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { hashBytes } from '../../../src/drivers/hash.ts';
 import type {
   Admission,
+  FlowCounters,
   HypervisorNumber,
   PacketOut,
   SwitchHealth,
@@ -14,8 +15,8 @@ import type {
 import { Problem } from '../../../src/problems.ts';
 import type { Chassis } from '../chassis/options.ts';
 import { ByteWriter } from '../openflow/bytes.ts';
-import { ctFlushZone, flowDescRequest, packetOut } from '../openflow/messages.ts';
-import { parseFlowDescPart } from '../openflow/replies.ts';
+import { aggregateRequest, ctFlushZone, flowDescRequest, packetOut } from '../openflow/messages.ts';
+import { parseAggregate, parseFlowDescPart } from '../openflow/replies.ts';
 import { AuditPacer } from './audit.ts';
 import type { DriftRecords } from './comparison.ts';
 import { ConnectPacer } from './connect-pacer.ts';
@@ -93,6 +94,7 @@ export class Southbound {
   readonly #slab = new Slab();
   readonly #audits = new AuditPacer();
   readonly #connects = new ConnectPacer();
+  readonly #underWay = { count: 0 };
   readonly #switches = new Map<HypervisorNumber, Managed>();
   readonly #byDatapathId = new Map<bigint, HypervisorNumber>();
   readonly #listener: OpenflowListener;
@@ -229,6 +231,31 @@ export class Southbound {
     });
   }
 
+  /** @throws Problem hypervisor.not-connected */
+  counted(hypervisor: HypervisorNumber, cookies: readonly bigint[]): Promise<FlowCounters[]> {
+    return this.#withConnection(hypervisor, ({ connection }) =>
+      Promise.all(
+        cookies.map(async (cookie) => {
+          // With the whole cookie asked for, Open vSwitch finds the flows by an index.
+          const sum: FlowCounters = { flows: 0, packets: 0, bytes: 0 };
+          await multipart(
+            connection,
+            'counters',
+            this.#options.settings.replyTimeout,
+            (xid) => aggregateRequest(xid, { cookie }),
+            (body) => {
+              const { flows, packets, bytes } = parseAggregate(body);
+              sum.flows += flows;
+              sum.packets += packets;
+              sum.bytes += bytes;
+            },
+          );
+          return sum;
+        }),
+      ),
+    );
+  }
+
   /** Records, as they will be once everything applied is programmed. */
   desired(hypervisor: HypervisorNumber): Uint8Array {
     const units = this.#switches.get(hypervisor)?.state.units() ?? [];
@@ -269,6 +296,11 @@ export class Southbound {
   async health(hypervisor: HypervisorNumber): Promise<SwitchHealth> {
     if (this.#chassis === undefined) throw new Error('the southbound has not been started');
     return await this.#chassis.health(hypervisor);
+  }
+
+  /** Switches that are being programmed with a pass. */
+  get programming(): number {
+    return this.#underWay.count;
   }
 
   stats(): SouthboundStats {
@@ -315,6 +347,7 @@ export class Southbound {
       settings,
       audits: this.#audits,
       connects: this.#connects,
+      underWay: this.#underWay,
       events,
       log,
     });

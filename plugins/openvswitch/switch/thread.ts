@@ -1,6 +1,7 @@
 /** What the main thread and the southbound thread tell each other. */
 import type {
   Admission,
+  FlowCounters,
   HypervisorNumber,
   PacketOut,
   SwitchEvents,
@@ -34,6 +35,7 @@ export type Requests = {
   flushZone: { params: [hypervisor: HypervisorNumber, zone: number]; result: undefined };
   sendPacket: { params: [hypervisor: HypervisorNumber, packet: PacketOut]; result: undefined };
   installed: { params: [hypervisor: HypervisorNumber]; result: InstalledRecords };
+  counted: { params: [hypervisor: HypervisorNumber, cookies: readonly bigint[]]; result: FlowCounters[] };
   desired: { params: [hypervisor: HypervisorNumber]; result: Uint8Array };
   drift: { params: [hypervisor: HypervisorNumber]; result: DriftRecords };
   held: { params: [hypervisor: HypervisorNumber]; result: HeldRecords };

@@ -1,12 +1,9 @@
-/** Sets of addresses of both IP versions, and how two of them lie to each other. */
+/** Sets of addresses of both IP versions, and how they lie to each other. */
 import type { IpPrefix } from '../pipeline/stages/ports.ts';
 
 export type Family = 4 | 6;
 
 export const families: readonly Family[] = [4, 6];
-
-/** How a set lies to another: whether they share anything, whether it is within the other, and the other within it. */
-export type Relation = { meet: boolean; within: boolean; around: boolean };
 
 /** Made of prefixes; what another prefix of the set covers is left out. In an order that follows from its members alone. */
 export class AddressSet {
@@ -43,25 +40,68 @@ export class AddressSet {
     return false;
   }
 
-  /** As far as single prefixes tell: a prefix covered by several others only together does not count as within. */
-  relation(other: AddressSet, family: Family): Relation {
-    const own = this.#prefixes[family];
-    const others = other.#prefixes[family];
-    if (other === this) return { meet: own.length > 0, within: true, around: true };
-    const covered = count(own, other);
-    const covering = count(others, this);
-    return {
-      meet: covered > 0 || covering > 0,
-      within: covered === own.length,
-      around: covering === others.length,
-    };
+  /** As far as single prefixes tell: one that several of the other cover only together does not count as within. */
+  isWithin(other: AddressSet, family: Family): boolean {
+    return other === this || this.#prefixes[family].every((prefix) => other.covers(prefix));
   }
 }
 
-function count(prefixes: readonly IpPrefix[], by: AddressSet): number {
-  let covered = 0;
-  for (const prefix of prefixes) if (by.covers(prefix)) covered++;
-  return covered;
+/**
+ * Which of many sets share addresses: each with those, itself among them where it has any.
+ * Costs the prefixes there are and what is found, not every pair of sets.
+ */
+export function meetings(sets: Iterable<AddressSet>, family: Family): Map<AddressSet, Set<AddressSet>> {
+  const distinct = [...new Set(sets)];
+  const owners = ownersOf(distinct, family);
+  const found = new Map(distinct.map((set) => [set, new Set<AddressSet>()]));
+  for (const [set, others] of found) {
+    const seen = new Set<readonly AddressSet[]>();
+    for (const prefix of set.of(family)) {
+      for (const [length, ofLength] of owners) {
+        const holders = length > prefix.length ? undefined : ofLength.get(cut(prefix, length));
+        if (holders === undefined || seen.has(holders)) continue;
+        seen.add(holders);
+        for (const other of holders) {
+          others.add(other);
+          found.get(other)!.add(set);
+        }
+      }
+    }
+  }
+  return found;
+}
+
+/** Prefix length -> value -> the sets that have the prefix. Prefixes of the same sets have one list. */
+function ownersOf(sets: readonly AddressSet[], family: Family): Map<number, Map<number | bigint, AddressSet[]>> {
+  const numbers = new Map<number, Map<number | bigint, number[]>>();
+  sets.forEach((set, number) => {
+    for (const { value, length } of set.of(family)) {
+      let ofLength = numbers.get(length);
+      if (ofLength === undefined) {
+        ofLength = new Map();
+        numbers.set(length, ofLength);
+      }
+      const known = ofLength.get(value);
+      if (known === undefined) ofLength.set(value, [number]);
+      else known.push(number);
+    }
+  });
+  const lists = new Map<string, AddressSet[]>();
+  const listOf = (of: readonly number[]): AddressSet[] => {
+    const key = of.join();
+    let list = lists.get(key);
+    if (list === undefined) {
+      list = of.map((number) => sets[number]!);
+      lists.set(key, list);
+    }
+    return list;
+  };
+  return new Map(
+    [...numbers].map(([length, ofLength]) => [
+      length,
+      new Map([...ofLength].map(([value, holders]) => [value, listOf(holders)])),
+    ]),
+  );
 }
 
 /** The first `length` bits of the prefix, the others 0. */

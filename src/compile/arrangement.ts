@@ -10,7 +10,7 @@
  *
  * So flows are doubled of rules that are ahead of others, and of no other.
  */
-import { type AddressSet, type Family, families, type Relation } from './address-set.ts';
+import { type AddressSet, type Family, families, meetings } from './address-set.ts';
 import type { ServiceSet } from './service-set.ts';
 
 /** What a rule speaks of: packets from the sources to the destinations, of the services. */
@@ -36,26 +36,21 @@ export type Placed<T extends Statement> = {
 
 /** Those that say anything, lowest id first. */
 export function arrange<T extends Statement>(rules: readonly T[]): Placed<T>[] {
-  const relations = new Relations();
-  const speaking: T[] = [];
-  for (const rule of [...rules].sort((a, b) => a.id - b.id)) {
-    if (families.every((family) => isSilent(rule, family))) continue;
-    if (!speaking.some((lower) => relations.within(rule, lower))) speaking.push(rule);
-  }
-  const levels: number[] = [];
+  const speaking = rules.filter((rule) => !families.every((family) => isSilent(rule, family)));
+  const neighbours = new Neighbours<T>(speaking);
   const placed: Placed<T>[] = [];
-  for (const rule of speaking) {
-    const one: Placed<T> = { rule, inBucket: true, behind: false, level: undefined };
+  for (const rule of speaking.sort((a, b) => a.id - b.id)) {
+    const lower = [...neighbours.sharing(rule)];
+    if (lower.some(({ one }) => isWithin(rule, one.rule))) continue;
+    const one: Placed<T> = { rule, inBucket: true, behind: lower.length > 0, level: undefined };
     let level = 1;
-    placed.forEach((lower, at) => {
-      if (!relations.meet(lower.rule, rule)) return;
-      one.behind = true;
-      lower.level = levels[at]!;
-      level = Math.max(level, lower.level + 1);
-      if (relations.within(lower.rule, rule)) lower.inBucket = false;
-    });
-    levels.push(level);
+    for (const other of lower) {
+      other.one.level = other.level;
+      level = Math.max(level, other.level + 1);
+      if (isWithin(other.one.rule, rule)) other.one.inBucket = false;
+    }
     placed.push(one);
+    neighbours.add({ one, level });
   }
   return placed;
 }
@@ -65,58 +60,75 @@ export function isSilent({ sources, destinations, services }: Statement, family:
   return sources.of(family).length === 0 || destinations.of(family).length === 0 || services.of(family).length === 0;
 }
 
-/** Relations of pairs of rules. Rules of a bucket share most of their sets, so each pair of sets is looked at once. */
-class Relations {
-  readonly #numbers = new Map<AddressSet | string, number>();
-  readonly #known: Record<Family, Map<number, Relation>> = { 4: new Map(), 6: new Map() };
+/** Whether every packet `a` speaks of is one of `b`. Where that can't be told from single prefixes: no. */
+function isWithin(a: Statement, b: Statement): boolean {
+  if (b.tenants !== undefined && a.tenants?.isSubsetOf(b.tenants) !== true) return false;
+  return families.every(
+    (family) =>
+      isSilent(a, family) ||
+      (a.services.isWithin(b.services, family) &&
+        a.sources.isWithin(b.sources, family) &&
+        a.destinations.isWithin(b.destinations, family)),
+  );
+}
 
-  meet(a: Statement, b: Statement): boolean {
+/** `level`: the one it has where it is ahead of another. */
+type Known<T extends Statement> = { one: Placed<T>; level: number };
+
+type Meetings = Record<Family, Map<AddressSet, Set<AddressSet>>>;
+
+/** Rules by their addresses, so that one is held only against those it may share packets with. */
+class Neighbours<T extends Statement> {
+  readonly #meetings: Record<'sources' | 'destinations', Meetings>;
+  readonly #users = { sources: new Map<AddressSet, Known<T>[]>(), destinations: new Map<AddressSet, Known<T>[]>() };
+
+  /** @param rules all that will be added or asked of */
+  constructor(rules: readonly T[]) {
+    const of = (axis: 'sources' | 'destinations'): Meetings => {
+      const sets = rules.map((rule) => rule[axis]);
+      return { 4: meetings(sets, 4), 6: meetings(sets, 6) };
+    };
+    this.#meetings = { sources: of('sources'), destinations: of('destinations') };
+  }
+
+  add(known: Known<T>): void {
+    for (const axis of ['sources', 'destinations'] as const) {
+      const set = known.one.rule[axis];
+      const users = this.#users[axis].get(set);
+      if (users === undefined) this.#users[axis].set(set, [known]);
+      else users.push(known);
+    }
+  }
+
+  /** Those added that share packets with the rule. */
+  *sharing(rule: T): Iterable<Known<T>> {
+    for (const known of this.#fewest(rule)) if (this.#shares(known.one.rule, rule)) yield known;
+  }
+
+  /** Those that share sources, or those that share destinations, whichever are fewer. */
+  #fewest(rule: T): Known<T>[] {
+    const [a, b] = (['sources', 'destinations'] as const).map((axis) => {
+      const { 4: four, 6: six } = this.#meetings[axis];
+      const lists: Known<T>[][] = [];
+      for (const set of four.get(rule[axis])!.union(six.get(rule[axis])!)) {
+        const users = this.#users[axis].get(set);
+        if (users !== undefined) lists.push(users);
+      }
+      return { lists, size: lists.reduce((sum, { length }) => sum + length, 0) };
+    });
+    return (a!.size < b!.size ? a! : b!).lists.flat();
+  }
+
+  #shares(a: T, b: T): boolean {
     if (a.tenants !== undefined && b.tenants?.isDisjointFrom(a.tenants) === true) return false;
     return families.some(
       (family) =>
-        this.#addresses(a.sources, b.sources, family).meet &&
-        this.#addresses(a.destinations, b.destinations, family).meet &&
-        this.#services(a.services, b.services, family).meet,
+        a.services.meets(b.services, family) &&
+        this.#meet('sources', family, a, b) &&
+        this.#meet('destinations', family, a, b),
     );
   }
-
-  /** Whether every packet `a` speaks of is one of `b`. Where that can't be told from single prefixes: no. */
-  within(a: Statement, b: Statement): boolean {
-    if (b.tenants !== undefined && a.tenants?.isSubsetOf(b.tenants) !== true) return false;
-    return families.every(
-      (family) =>
-        isSilent(a, family) ||
-        (this.#addresses(a.sources, b.sources, family).within &&
-          this.#addresses(a.destinations, b.destinations, family).within &&
-          this.#services(a.services, b.services, family).within),
-    );
-  }
-
-  #addresses(a: AddressSet, b: AddressSet, family: Family): Relation {
-    return this.#relation(a, b, family, () => a.relation(b, family));
-  }
-
-  #services(a: ServiceSet, b: ServiceSet, family: Family): Relation {
-    return this.#relation(a.key, b.key, family, () => a.relation(b, family));
-  }
-
-  #relation(a: AddressSet | string, b: AddressSet | string, family: Family, look: () => Relation): Relation {
-    // Sets of a bucket are numbered from 0: far fewer than 2^26.
-    const pair = this.#number(a) * 2 ** 26 + this.#number(b);
-    let relation = this.#known[family].get(pair);
-    if (relation === undefined) {
-      relation = look();
-      this.#known[family].set(pair, relation);
-    }
-    return relation;
-  }
-
-  #number(set: AddressSet | string): number {
-    let number = this.#numbers.get(set);
-    if (number === undefined) {
-      number = this.#numbers.size;
-      this.#numbers.set(set, number);
-    }
-    return number;
+  #meet(axis: 'sources' | 'destinations', family: Family, a: T, b: T): boolean {
+    return this.#meetings[axis][family].get(a[axis])!.has(b[axis]);
   }
 }

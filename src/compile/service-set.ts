@@ -1,7 +1,7 @@
-/** Sets of services (protocols, destination ports, ICMP types), and how two of them lie to each other. */
+/** Sets of services (protocols, destination ports, ICMP types), and how they lie to each other. */
 import type { Service } from '../pipeline/stages/judge.ts';
 import { ipProtocol } from '../pipeline/stages/ports.ts';
-import type { Family, Relation } from './address-set.ts';
+import type { Family } from './address-set.ts';
 
 /** IP version of protocols that belong to one. */
 const onlyIn = new Map<number, Family>([
@@ -35,24 +35,26 @@ export class ServiceSet {
     return this.#services.some((service) => service.protocol === undefined);
   }
 
-  /** As far as single services tell, see AddressSet.relation. */
-  relation(other: ServiceSet, family: Family): Relation {
-    const own = this.#byFamily[family];
+  /** Whether some packet of the IP version is of a service of both. */
+  meets(other: ServiceSet, family: Family): boolean {
     const others = other.#byFamily[family];
-    return {
-      meet: own.some((a) => others.some((b) => meet(a, b))),
-      within: own.every((a) => others.some((b) => isWithin(a, b))),
-      around: others.every((b) => own.some((a) => isWithin(b, a))),
-    };
+    for (const a of this.#byFamily[family]) for (const b of others) if (meet(a, b)) return true;
+    return false;
+  }
+
+  /** As far as single services tell, see AddressSet.isWithin. */
+  isWithin(other: ServiceSet, family: Family): boolean {
+    if (other.key === this.key) return true;
+    return this.#byFamily[family].every((a) => other.#byFamily[family].some((b) => isWithin(a, b)));
   }
 }
 
 function meet(a: Service, b: Service): boolean {
   if (a.protocol === undefined || b.protocol === undefined) return true;
   if (a.protocol !== b.protocol) return false;
-  const { ports: p = everyPort } = a;
-  const { ports: q = everyPort } = b;
-  if (((p.value ^ q.value) & p.mask & q.mask) !== 0) return false;
+  const p = a.ports;
+  const q = b.ports;
+  if (p !== undefined && q !== undefined && ((p.value ^ q.value) & p.mask & q.mask) !== 0) return false;
   if (a.icmp === undefined || b.icmp === undefined) return true;
   if (a.icmp.type !== b.icmp.type) return false;
   return a.icmp.code === undefined || b.icmp.code === undefined || a.icmp.code === b.icmp.code;

@@ -15,7 +15,8 @@ export type Spoken = {
 
 export type ModelRule = {
   id: number;
-  network: number;
+  /** Network of an access rule, 7 or 8; tenants of a policy. */
+  holdsIn: readonly number[] | 'all';
   priority: number;
   action: 'allow' | 'deny';
   log: boolean;
@@ -24,7 +25,7 @@ export type ModelRule = {
   service: Spoken;
 };
 
-/** `from` and `to`: hosts 0 to 15, or 99 for one outside. */
+/** `network`: that, or the tenant. `from` and `to`: hosts 0 to 15, or 99 for one outside. */
 export type ModelPacket = {
   network: number;
   family: 4 | 6;
@@ -73,29 +74,29 @@ const service: fc.Arbitrary<Spoken> = fc.oneof(
   ),
 );
 
-/** Few priorities, so that most rules are beside others. */
-export const ruleSet: fc.Arbitrary<ModelRule[]> = fc
-  .array(
-    fc.record({
-      network: fc.constantFrom(7, 7, 7, 8),
-      priority: fc.constantFrom(10, 10, 10, 20),
-      action: fc.constantFrom<'allow' | 'deny'>('allow', 'allow', 'allow', 'deny'),
-      log: fc.boolean(),
-      from: end,
-      to: end,
-      service,
-    }),
-    { minLength: 3, maxLength: 10 },
-  )
-  // Ids in no order, so that a rule may be ahead of an older one.
-  .chain((rules) =>
+/** Few priorities, so that most rules are beside others; ids in no order, so that a rule may be ahead of an older one. */
+function rulesIn(holdsIn: fc.Arbitrary<ModelRule['holdsIn']>): fc.Arbitrary<ModelRule[]> {
+  const rule = fc.record({
+    holdsIn,
+    priority: fc.constantFrom(10, 10, 10, 20),
+    action: fc.constantFrom<'allow' | 'deny'>('allow', 'allow', 'allow', 'deny'),
+    log: fc.boolean(),
+    from: end,
+    to: end,
+    service,
+  });
+  return fc.array(rule, { minLength: 3, maxLength: 10 }).chain((rules) =>
     fc
       .shuffledSubarray(
         rules.map((_, at) => at + 1),
         { minLength: rules.length },
       )
-      .map((ids) => rules.map((rule, at) => ({ ...rule, id: ids[at]! * 1000 }))),
+      .map((ids) => rules.map((one, at) => ({ ...one, id: ids[at]! * 1000 }))),
   );
+}
+
+export const accessRules = rulesIn(fc.constantFrom([7], [7], [7], [8]));
+export const policies = rulesIn(fc.constantFrom<ModelRule['holdsIn'][]>('all', 'all', [7], [8], [7, 8]));
 
 export const packet: fc.Arbitrary<ModelPacket> = fc.record({
   network: fc.constantFrom(7, 7, 7, 8),
@@ -131,14 +132,17 @@ function speaks({ protocol, ports, icmp }: Spoken, packet_: ModelPacket): boolea
 /** The rule that has the packet: lowest priority number first, deny before allow, then the lowest id. */
 export function winner(rules: readonly ModelRule[], of: ModelPacket): ModelRule | undefined {
   return rules
-    .filter(
-      (rule) =>
-        rule.network === of.network &&
-        isIn(rule.from, of.family, of.from) &&
-        isIn(rule.to, of.family, of.to) &&
-        speaks(rule.service, of),
-    )
+    .filter((rule) => speaksOf(rule, of))
     .sort((a, b) => a.priority - b.priority || rank(a) - rank(b) || a.id - b.id)[0];
+}
+
+export function speaksOf(rule: ModelRule, of: ModelPacket): boolean {
+  return (
+    (rule.holdsIn === 'all' || rule.holdsIn.includes(of.network)) &&
+    isIn(rule.from, of.family, of.from) &&
+    isIn(rule.to, of.family, of.to) &&
+    speaks(rule.service, of)
+  );
 }
 
 const rank = ({ action }: ModelRule): number => (action === 'deny' ? 0 : 1);

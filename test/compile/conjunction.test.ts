@@ -1,0 +1,114 @@
+/** What rules cost in flows, and how those that share packets lie in Precedence. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { arrange } from '../../src/compile/arrangement.ts';
+import type { Flow } from '../../src/pipeline/flow.ts';
+import { tables } from '../../src/pipeline/tables.ts';
+import { flowsOfPolicies, flowsOfRules, statements } from './bucket-flows.ts';
+import { accessRules, type Block, type ModelRule, packet, policies, speaksOf } from './bucket-model.ts';
+
+const group = (family: 4 | 6, from: number, size: number): Block[] =>
+  Array.from({ length: size }, (_, i) => ({ family, base: from + i, bits: 0 }));
+
+const services = Array.from({ length: 20 }, (_, i) => `${2000 + 7 * i}`);
+
+const rule = (id: number, from: Block[], to: Block[], ports = services): ModelRule => ({
+  id,
+  holdsIn: [7],
+  priority: 10,
+  action: 'allow',
+  log: false,
+  from,
+  to,
+  service: { protocol: 'tcp', ports },
+});
+
+const keyOf = ({ table, priority, match }: Flow): string =>
+  `${table} ${priority} ${JSON.stringify(Object.entries(match).sort(), (_, v) => (typeof v === 'bigint' ? `${v}` : v))}`;
+
+test('500 x 500 ports with 20 services cost a sum', () => {
+  const [clients, servers] = [group(4, 0, 500), group(4, 1000, 500)];
+  expect(flowsOfRules([rule(1, clients, servers)])).toHaveLength(500 + 500 + 20 + 1);
+  // Each service a rule of its own: they share the flows of the groups.
+  const apart = services.map((port, i) => rule(i + 1, clients, servers, [port]));
+  expect(flowsOfRules(apart)).toHaveLength(500 + 500 + 20 + 20);
+  // One more group, with half the clients in it as well.
+  const also = rule(21, group(4, 250, 500), servers, ['99']);
+  expect(flowsOfRules([...apart, also])).toHaveLength(750 + 500 + 21 + 21);
+  const six = rule(1, [...clients, ...group(6, 0, 500)], [...servers, ...group(6, 1000, 500)]);
+  expect(flowsOfRules([six])).toHaveLength(2 * (500 + 500 + 20) + 1);
+});
+
+test('what is small, or a product of one, stays as it can be read', () => {
+  expect(flowsOfRules([rule(1, group(4, 0, 3), group(4, 8, 3), ['80'])])).toHaveLength(9);
+  expect(flowsOfRules([rule(1, group(4, 0, 500), [{ family: 4, base: 0, bits: 32 }], ['80'])])).toHaveLength(500);
+});
+
+/** What a rule costs as a conjunction that shares nothing, halves of everything included. */
+function sum({ from, to, service }: ModelRule): number {
+  // 16 bits of port are 30 masks at most for each range.
+  const spoken = 30 * (service.ports?.length ?? 1);
+  return 1 + [4, 6].reduce((n, f) => n + own(from, f) + own(to, f) + spoken, 0);
+}
+
+const own = (blocks: readonly Block[], family: number): number =>
+  1 + new Set(blocks.filter((b) => b.family === family).map((b) => `${b.base}/${b.bits}`)).size;
+
+test('no two flows are one, and all together are at most twice the sums', () => {
+  for (const [arbitrary, compile, scopes] of [
+    [accessRules, flowsOfRules, 1],
+    [policies, flowsOfPolicies, 2],
+  ] as const) {
+    fc.assert(
+      fc.property(arbitrary, (rules) => {
+        const flows = compile(rules);
+        expect(new Set(flows.map(keyOf)).size).toBe(flows.length);
+        const worthwhile = 16;
+        const most = rules.reduce((n, r) => n + 2 * (sum(r) + worthwhile) + 1, 0);
+        expect(flows.length).toBeLessThanOrEqual(scopes * most);
+      }),
+      { numRuns: 300 },
+    );
+  }
+});
+
+test('rules of one level share no packets, and of two that share some the lower id is before the other', () => {
+  const bucket = accessRules.map((rules) =>
+    rules.map((r): ModelRule => ({ ...r, holdsIn: [7], priority: 10, action: 'allow' })),
+  );
+  let shared = 0;
+  fc.assert(
+    fc.property(bucket, fc.array(packet, { minLength: 100, maxLength: 100 }), (rules, packets) => {
+      const placed = arrange(statements(rules));
+      const byId = new Map(rules.map((r) => [r.id, r]));
+      for (const of of packets) {
+        const speaking = placed.filter((p) => speaksOf(byId.get(p.rule.id)!, of));
+        if (speaking.length === 0) {
+          expect(rules.some((r) => speaksOf(r, of))).toBe(false);
+          continue;
+        }
+        expect(speaking.some((p) => p.inBucket)).toBe(true);
+        const levels = speaking.map((p) => p.level);
+        // All but the last are ahead of one; the last may be of another that does not speak of this packet.
+        for (const [at, level] of levels.entries()) {
+          if (at === 0) continue;
+          shared++;
+          expect(levels[at - 1]).toBeDefined();
+          if (level !== undefined) expect(levels[at - 1]).toBeLessThan(level);
+          if (speaking[at]!.inBucket) expect(speaking[at]!.behind).toBe(true);
+        }
+      }
+    }),
+    { numRuns: 100 },
+  );
+  expect(shared).toBeGreaterThan(100);
+});
+
+test('a conjunction names its network in every flow', () => {
+  const flows = flowsOfRules([rule(1, group(4, 0, 50), group(4, 50, 50))]);
+  expect(flows.some((f) => f.match.conj_id !== undefined)).toBe(true);
+  for (const flow of flows) {
+    expect(flow.table).toBe(tables.Rules.id);
+    expect(flow.match.reg4).toBe(7);
+  }
+});

@@ -13,6 +13,7 @@ import { admitUnits, baseUnit, tunnelUnit } from './fabric.ts';
 import { peeringUnits } from './peering.ts';
 import { policyUnits } from './policies.ts';
 import { portUnits } from './port.ts';
+import { routeUnits } from './route.ts';
 import { judgeUnit, rulesUnit } from './rules.ts';
 import { Shapes } from './shapes.ts';
 import type { CompileState, Subject, Unit } from './state.ts';
@@ -231,6 +232,7 @@ export class Compiler {
     for (const network of placement.networks()) {
       const buckets = new Set<Subject>();
       for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
+      for (const route of view.children('route', network)) yield `route:${route.path}`;
       yield `judge:${network}`;
       yield `extra:${network}`;
       if (view.count('steering', network) > 0) yield `steering:${network}`;
@@ -346,6 +348,8 @@ export function compileSubject(state: CompileState, subject: Subject): Unit[] {
       return extraUnits(state, rest as Path);
     case 'steering':
       return steeringUnits(state, rest as Path);
+    case 'route':
+      return routeUnits(state, rest as Path);
     case 'peering':
       return peeringUnits(state, rest as Path);
     case 'admit':

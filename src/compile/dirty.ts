@@ -2,6 +2,7 @@
 import type { Path, Resource, ResourceChange, View } from '../intent/model.ts';
 import { parentPath } from '../inventory/paths.ts';
 import type { PlacementEffect } from '../inventory/placement.ts';
+import { ip } from './addresses.ts';
 import { hasExtras } from './extra-addresses.ts';
 import { peersOf } from './routing.ts';
 import type { CompileState, Subject } from './state.ts';
@@ -11,6 +12,7 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
     case 'port':
       yield `port:${change.path}`;
       yield* steeredThrough(view, change.path);
+      for (const port of [change.before, change.after]) yield* routedThrough(view, port);
       if (hasExtras(change.before) || hasExtras(change.after)) yield `extra:${(change.after ?? change.before)?.parent}`;
       if (addressing(change.before) !== addressing(change.after)) {
         yield* bucketsNaming(view, change.path);
@@ -50,8 +52,8 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
     case 'steering':
       yield `steering:${(change.after ?? change.before)?.parent}`;
       return;
-    // Nothing is compiled from these yet.
     case 'route':
+      yield `route:${change.path}`;
       return;
   }
 }
@@ -61,10 +63,13 @@ export function* dirtyByPlacement(state: CompileState, effect: PlacementEffect):
   const network = parentPath(effect.port);
   yield `port:${effect.port}`;
   yield* steeredThrough(view, effect.port);
+  // One that is gone from intent has dirtied its routes when it went.
+  yield* routedThrough(view, view.getAs('port', effect.port));
   if (effect.networkHosts || hasExtras(view.getAs('port', effect.port))) yield `extra:${network}`;
   if (effect.networkHosts) {
     for (const port of placement.boundPortsOf(network)) yield `port:${port}`;
     for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
+    for (const route of view.children('route', network)) yield `route:${route.path}`;
     for (const rule of view.children('rule', network)) yield bucket(rule);
     yield `judge:${network}`;
     if (view.count('steering', network) > 0) yield `steering:${network}`;
@@ -84,6 +89,14 @@ export function* dirtyByPlacement(state: CompileState, effect: PlacementEffect):
       }
     }
   }
+}
+
+/** Static routes whose next hop is an address of the port. */
+function* routedThrough(view: View, port: Resource<'port'> | undefined): Iterable<Subject> {
+  if (port === undefined) return;
+  const pairs = (port.spec.allowedAddressPairs ?? []).filter((pair) => !pair.ip.includes('/'));
+  for (const text of [...port.spec.ips, ...pairs.map((pair) => pair.ip)])
+    for (const route of view.routesVia(port.parent, ip(text))) yield `route:${route.path}`;
 }
 
 function* peeringsOf(view: View, network: Path): Iterable<Subject> {

@@ -18,6 +18,6 @@ export type Unit = { key: string; on: HypervisorNumber[]; flows: Flow[] /** That
 
 /**
  * What units are made for; one subject is compiled as a whole:
- * `base` · `port:PATH` · `tier:PATH` · `peering:PATH` · `judge:NETWORK PATH` · `steering:NETWORK PATH` · `extra:NETWORK PATH` · `rules:NETWORK PATH:PRIORITY:ACTION` · `policies:PRIORITY:ACTION` · `tunnel:FROM:TO` · `admit:TENANT PATH`
+ * `base` · `port:PATH` · `tier:PATH` · `route:PATH` · `peering:PATH` · `judge:NETWORK PATH` · `steering:NETWORK PATH` · `extra:NETWORK PATH` · `rules:NETWORK PATH:PRIORITY:ACTION` · `policies:PRIORITY:ACTION` · `tunnel:FROM:TO` · `admit:TENANT PATH`
  */
 export type Subject = string;

@@ -9,6 +9,7 @@ import { IdPools } from '../store/ids.ts';
 import type { CommitResult, Store } from '../store/store.ts';
 import { checkKey, checkValue } from '../store/validity.ts';
 import { builtInOfferings } from './built-in.ts';
+import type { Ip, IpPrefix } from './ip.ts';
 import { loadState } from './load.ts';
 import type { Commit, Path, Resource, ResourceChange, View } from './model.ts';
 import { formatPath } from './path.ts';
@@ -193,6 +194,18 @@ export class Intent implements View {
 
   byNumber(number: number): Resource | undefined {
     return this.#state.byNumber(number);
+  }
+
+  portsPaired(network: Path, prefix: IpPrefix): Iterable<Resource<'port'>> {
+    return this.#state.portsPaired(network, prefix);
+  }
+
+  portByIp(network: Path, ip: Ip): Resource<'port'> | undefined {
+    return this.#state.portByIp(network, ip);
+  }
+
+  routesVia(network: Path, ip: Ip): Iterable<Resource<'route'>> {
+    return this.#state.routesVia(network, ip);
   }
 
   async #run(): Promise<void> {

@@ -1,4 +1,5 @@
 /** The shape of intent in memory: what the compiler, the API and the checks read. Objects are never changed in place. */
+import type { Ip, IpPrefix } from './ip.ts';
 import type { GroupSpec } from './resources/group.ts';
 import type { HypervisorSpec } from './resources/hypervisor.ts';
 import type { Kind } from './resources/index.ts';
@@ -73,6 +74,12 @@ export interface View {
   /** Whoever names the resource. */
   referrers(path: Path): Iterable<Resource>;
   byNumber(number: number): Resource | undefined;
+  /** Ports of the network that have the prefix as an allowed address pair, none wider or narrower. O(answer). */
+  portsPaired(network: Path, prefix: IpPrefix): Iterable<Resource<'port'>>;
+  /** The port that has the address to itself. */
+  portByIp(network: Path, ip: Ip): Resource<'port'> | undefined;
+  /** Static routes of the network whose next hop is the address. O(answer). */
+  routesVia(network: Path, ip: Ip): Iterable<Resource<'route'>>;
 }
 
 /** One resource a commit changed. Neither: never. Only `before`: deleted. Only `after`: created. */

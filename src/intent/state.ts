@@ -2,7 +2,7 @@
  * The whole model in memory with its indexes. It is written through a Log only, so that what is not durable can be taken
  * back. Judging is not its business: that is what stage.ts and checks/ do.
  */
-import type { Ip } from './ip.ts';
+import { hostPrefix, type Ip, type IpPrefix } from './ip.ts';
 import type { Log, Table } from './log.ts';
 import type { Path, Resource, View } from './model.ts';
 import { collectionPath, kindsUnder, tenantOf } from './path.ts';
@@ -97,6 +97,19 @@ export class State implements View {
   byNumber(number: number): Resource | undefined {
     const path = this.numbers.get(number);
     return path === undefined ? undefined : this.resources.get(path);
+  }
+
+  *portsPaired(network: Path, prefix: IpPrefix): Generator<Resource<'port'>, void, undefined> {
+    for (const path of this.pairs.same(network, prefix)) yield this.getAs('port', path)!;
+  }
+
+  portByIp(network: Path, ip: Ip): Resource<'port'> | undefined {
+    const holder = this.addresses.get(network)?.get(ip.value);
+    return holder === undefined ? undefined : this.getAs('port', holder);
+  }
+
+  *routesVia(network: Path, ip: Ip): Generator<Resource<'route'>, void, undefined> {
+    for (const path of this.nextHops.same(network, hostPrefix(ip))) yield this.getAs('route', path)!;
   }
 
   /** Resources of a collection in the order of their names, those after a name only. */

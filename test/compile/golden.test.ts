@@ -9,6 +9,7 @@ import { openMemoryStore } from '../../src/store/memory.ts';
 import { FakeSwitches } from '../support/fake-switches.ts';
 
 const network = 'tenants/acme/networks/shop';
+const office = 'tenants/acme/networks/office';
 
 const partners = ['192.0.2.0/28', '198.51.100.7/32', '198.51.100.9/32', '198.51.100.64/26', '203.0.113.0/24'];
 
@@ -38,8 +39,8 @@ const resources: [string, Record<string, unknown>][] = [
       ports: ['53'],
     },
   ],
-  [network, { offering: 'basic', cidr: '10.0.0.0/16' }],
-  [`${network}/tiers/web`, { cidr: '10.0.1.0/24' }],
+  [network, { offering: 'basic', cidr: '10.0.0.0/16', ipv6Cidr: 'fd00::/48' }],
+  [`${network}/tiers/web`, { cidr: '10.0.1.0/24', ipv6Cidr: 'fd00:0:0:1::/64' }],
   [`${network}/tiers/db`, { cidr: '10.0.2.0/24', gateway: '10.0.2.254' }],
   [`${network}/groups/databases`, { ports: ['b'] }],
   [
@@ -66,6 +67,14 @@ const resources: [string, Record<string, unknown>][] = [
     `${network}/ports/c`,
     { tier: 'db', mac: '02:00:00:00:00:0c', ips: ['10.0.2.10'], ifaceId: 'c', portSecurity: false },
   ],
+  [`${network}/ports/e`, { tier: 'web', mac: '02:00:00:00:00:0e', ips: ['10.0.1.14', 'fd00:0:0:1::e'], ifaceId: 'e' }],
+  [`${network}/ports/f`, { tier: 'web', mac: '02:00:00:00:00:0f', ips: ['10.0.1.15', 'fd00:0:0:1::f'], ifaceId: 'f' }],
+  [`${network}/routes/branch`, { destination: '192.168.7.0/24', nextHop: '10.0.1.14' }],
+  [`${network}/routes/far`, { destination: '::/0', nextHop: 'fd00:0:0:1::f' }],
+  [office, { offering: 'basic', cidr: '10.9.0.0/16' }],
+  [`${office}/tiers/desks`, { cidr: '10.9.1.0/24' }],
+  [`${office}/ports/d`, { tier: 'desks', mac: '02:00:00:00:00:0d', ips: ['10.9.1.10'], ifaceId: 'd' }],
+  ['tenants/acme/peerings/both', { networks: ['shop', 'office'] }],
   [
     `${network}/rules/any`,
     { action: 'allow', priority: 9000, from: { any: true }, to: { tier: 'web' }, protocol: 'any' },
@@ -162,10 +171,15 @@ beforeAll(async () => {
   );
   fake.connect('hv1', '192.0.2.1');
   fake.connect('hv2', '192.0.2.2');
-  fake.interfaces(1, [{ ifaceId: 'a', name: 'vif-a', ofport: 5 }]);
+  fake.interfaces(1, [
+    { ifaceId: 'a', name: 'vif-a', ofport: 5 },
+    { ifaceId: 'e', name: 'vif-e', ofport: 9 },
+  ]);
   fake.interfaces(2, [
     { ifaceId: 'b', name: 'vif-b', ofport: 6 },
     { ifaceId: 'c', name: 'vif-c', ofport: 7 },
+    { ifaceId: 'd', name: 'vif-d', ofport: 8 },
+    { ifaceId: 'f', name: 'vif-f', ofport: 10 },
   ]);
   for (let i = 0; i < 4; i++) {
     await core.engine.idle();

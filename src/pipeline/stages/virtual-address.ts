@@ -7,7 +7,18 @@ import { cookie } from '../cookie.ts';
 import type { Action, Flow, Match } from '../flow.ts';
 import { load, matching, registers } from '../registers.ts';
 import { type Table, tables } from '../tables.ts';
-import { type AddressPair, fromPrefix, type Ip, ipVersions, type LocalPort, type PortFacts, toIp } from './ports.ts';
+import {
+  type AddressPair,
+  fromPrefix,
+  type Ip,
+  type IpPrefix,
+  ipVersions,
+  type LocalPort,
+  type PortFacts,
+  toIp,
+  toPrefix,
+} from './ports.ts';
+import { routedTo } from './router.ts';
 
 /** A port that may have the address, on the switch the flows are for or at a peer; `mac`: the one it has it under. */
 export type Claimant = {
@@ -34,7 +45,29 @@ function inTier(match: Match, port: PortFacts): Match {
 /** A frame of the tier for the address, whatever MAC it is under: a copy for each. */
 export function lookupVirtual(ip: Ip, claimants: readonly [Claimant, ...Claimant[]]): Flow {
   const [{ port: first }] = claimants;
-  const copies = claimants.flatMap(({ port, mac, at }): Action[] => {
+  return flow(tables.Lookup, 80, first.number, inTier(toIp(ip), first), copiesTo(claimants));
+}
+
+/** What a static route has led to the address: the same. @param resource number of the static route */
+export function lookupRouted(resource: number, prefix: IpPrefix, claimants: readonly [Claimant, ...Claimant[]]): Flow {
+  const [{ port, mac }] = claimants;
+  return flow(tables.Lookup, 90, resource, routedTo(prefix, { ...port, mac }), copiesTo(claimants));
+}
+
+/** @param resource number of the static route */
+export function routedFromTunnel(resource: number, prefix: IpPrefix, port: LocalPort, mac: number): Flow {
+  const match = matching({ ...toPrefix(prefix), vlan_vid: 0, eth_dst: port.mac }, registers.key, port.key);
+  return flow(tables.TunnelLookup, 90, resource, match, received(port, mac), tables.TunnelSource);
+}
+
+/** On the wire a frame has the port's own MAC. */
+function received(port: LocalPort, mac: number): Action[] {
+  const rewrite: Action[] = mac === port.mac ? [] : [{ type: 'setField', field: 'eth_dst', value: mac }];
+  return [...rewrite, ...receiver(port), load(registers.network, port.network)];
+}
+
+function copiesTo(claimants: readonly Claimant[]): Action[] {
+  return claimants.flatMap(({ port, mac, at }): Action[] => {
     if ('peer' in at)
       return [
         { type: 'setField', field: 'eth_dst', value: port.mac },
@@ -47,15 +80,12 @@ export function lookupVirtual(ip: Ip, claimants: readonly [Claimant, ...Claimant
       { type: 'resubmit', table: tables.IngressConntrack.id },
     ];
   });
-  return flow(tables.Lookup, 80, first.number, inTier(toIp(ip), first), copies);
 }
 
 /** What arrives by a tunnel for a port under an address it may have; on the wire it has the port's own MAC. */
 export function virtualFromTunnel(ip: Ip, port: LocalPort, mac: number): Flow {
   const match = matching({ ...toIp(ip), vlan_vid: 0, eth_dst: port.mac }, registers.key, port.key);
-  const rewrite: Action[] = mac === port.mac ? [] : [{ type: 'setField', field: 'eth_dst', value: mac }];
-  const actions = [...rewrite, ...receiver(port), load(registers.network, port.network)];
-  return flow(tables.TunnelLookup, 100, port.number, match, actions, tables.TunnelSource);
+  return flow(tables.TunnelLookup, 100, port.number, match, received(port, mac), tables.TunnelSource);
 }
 
 /** What a port at a peer may send under. */

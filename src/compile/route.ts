@@ -1,0 +1,86 @@
+/**
+ * Units of a static route: the route itself wherever its network is, and the way to its next hop, which is a port, or
+ * several that share an address and its MAC: then each gets a copy, and who has the MAC at the moment takes it. While none
+ * is bound, what takes the route goes nowhere: it does not fall to a wider one.
+ */
+import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
+import { hostPrefix } from '../intent/ip.ts';
+import type { Path, Resource, View } from '../intent/model.ts';
+import type { LocalPort, PortFacts } from '../pipeline/stages/ports.ts';
+import { routeToPort } from '../pipeline/stages/router.ts';
+import { type Claimant, lookupRouted, routedFromTunnel } from '../pipeline/stages/virtual-address.ts';
+import { ip, ipPrefix } from './addresses.ts';
+import { portEpoch } from './epochs.ts';
+import { isHost, portFacts } from './facts.ts';
+import { switchesOf } from './routing.ts';
+import type { CompileState, Unit } from './state.ts';
+
+type Hop = { port: Resource<'port'>; facts: PortFacts; mac: number };
+
+export function routeUnits(state: CompileState, path: Path): Unit[] {
+  const { view } = state;
+  const route = view.getAs('route', path);
+  const on = route === undefined ? [] : switchesOf(state, route.parent);
+  const hops = route === undefined ? [] : nextHops(view, route);
+  const [first] = hops;
+  // Ports that share the address and not the MAC would each forward what they get.
+  if (route === undefined || first === undefined || on.length === 0 || hops.some(({ mac }) => mac !== first.mac))
+    return [];
+  const { number } = route;
+  const destination = ipPrefix(route.spec.destination);
+  const to = { ...first.facts, mac: first.mac };
+  const units: Unit[] = [{ key: `route/${number}`, on, flows: [routeToPort(number, destination, to)] }];
+
+  const bound = hops.flatMap((hop) => boundAt(state, hop));
+  const lookup = (hypervisor: HypervisorNumber | undefined) => {
+    const claimants = bound.map(
+      ({ hop, local, at }): Claimant => ({
+        port: hop.facts,
+        mac: hop.mac,
+        at: at === hypervisor && local !== undefined ? local : { peer: at },
+      }),
+    );
+    // One that is remembered from an earlier run is reached once its hypervisor has told of it.
+    const reachable = claimants.filter(({ at }) => !('peer' in at) || at.peer !== hypervisor);
+    const [one, ...others] = reachable;
+    return one === undefined ? [] : [lookupRouted(number, destination, [one, ...others])];
+  };
+  const hosts = new Set(bound.map(({ at }) => at));
+  for (const host of hosts) {
+    const arriving = bound.flatMap(({ hop, local, at }) =>
+      at === host && local !== undefined ? [routedFromTunnel(number, destination, local, hop.mac)] : [],
+    );
+    const flows = [...lookup(host), ...arriving];
+    if (flows.length > 0) units.push({ key: `route/${number}/at/${host}`, on: [host], flows });
+  }
+  const elsewhere = on.filter((h) => !hosts.has(h));
+  if (hosts.size > 0 && elsewhere.length > 0)
+    units.push({ key: `route/${number}/remote`, on: elsewhere, flows: lookup(undefined) });
+  return units;
+}
+
+function boundAt(
+  { placement, hypervisors }: CompileState,
+  hop: Hop,
+): { hop: Hop; at: HypervisorNumber; local: LocalPort | undefined }[] {
+  const bound = placement.get(hop.port.path);
+  if (bound === undefined || !hypervisors.has(bound.hypervisor)) return [];
+  const { hypervisor, ofport, zone } = bound;
+  const local = ofport > 0 ? { ...hop.facts, ofport, zone, epoch: portEpoch(hop.port) } : undefined;
+  return [{ hop, at: hypervisor, local }];
+}
+
+/** The port that has the address to itself, or those that have it as an allowed address pair; and under which MAC. */
+function nextHops(view: View, { parent, spec }: Resource<'route'>): Hop[] {
+  const address = ip(spec.nextHop);
+  const own = view.portByIp(parent, address);
+  const ports = own === undefined ? [...view.portsPaired(parent, hostPrefix(address))] : [own];
+  return ports
+    .sort((a, b) => a.number - b.number)
+    .flatMap((port): Hop[] => {
+      const facts = portFacts(view, port);
+      if (facts === undefined) return [];
+      const pair = facts.pairs.find(({ prefix }) => isHost(prefix) && prefix.value === address.value);
+      return [{ port, facts, mac: own === undefined ? (pair?.mac ?? facts.mac) : facts.mac }];
+    });
+}

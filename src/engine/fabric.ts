@@ -10,7 +10,7 @@ import type { Binding, DumpedFlow, Fabric } from '../reconcile/contract.ts';
 import type { Progress } from '../reconcile/progress.ts';
 import type { Engine } from './engine.ts';
 import { startPreview } from './preview.ts';
-import { purposeOf } from './purpose.ts';
+import { purposeOf, purposeOfFlow } from './purpose.ts';
 import { findPorts } from './where.ts';
 
 export type FabricOptions = {
@@ -37,7 +37,7 @@ export function createFabric({ view, engine, progress, plugin, metrics, ready }:
       flow,
       text: plugin.format(flow),
       tableName: tableName(flow.table) ?? String(flow.table),
-      purpose: purposeOf(view, flow.cookie),
+      purpose: purposeOfFlow(view, flow),
       ...('packets' in flow ? { stats: { packets: flow.packets, bytes: flow.bytes, duration: flow.duration } } : {}),
     };
   }
@@ -84,7 +84,8 @@ export function createFabric({ view, engine, progress, plugin, metrics, ready }:
     },
     explain: async (text) => {
       const found = await locate(text);
-      const purpose = purposeOf(view, found.cookie);
+      const purpose =
+        found.wanted && found.flow !== undefined ? purposeOfFlow(view, found.flow) : purposeOf(view, found.cookie);
       const table = tableById(found.flow?.table ?? -1);
       const revision = purpose.path === undefined ? undefined : view.get(purpose.path)?.revision;
       const lines = [`${purpose.text}${revision === undefined ? '' : ` (revision ${revision})`}.`];
@@ -114,8 +115,10 @@ export function createFabric({ view, engine, progress, plugin, metrics, ready }:
     ready,
   };
 
-  /** The flow a text means, and where it is desired. */
-  async function locate(text: string): Promise<{ cookie: bigint; flow: Flow | undefined; on: string[] }> {
+  /** The flow a text means, and where it is desired. `wanted`: that very flow, not one of those of a cookie. */
+  async function locate(
+    text: string,
+  ): Promise<{ cookie: bigint; flow: Flow | undefined; wanted: boolean; on: string[] }> {
     const trimmed = text.trim();
     const cookieOnly = /^(cookie=)?0x[0-9a-f]+$/i.test(trimmed);
     const wanted = cookieOnly ? undefined : plugin.parse(trimmed);
@@ -133,7 +136,7 @@ export function createFabric({ view, engine, progress, plugin, metrics, ready }:
       flow = hit;
       known = hit.cookie;
     }
-    return { cookie: known, flow, on };
+    return { cookie: known, flow, wanted: wanted !== undefined, on };
   }
 }
 

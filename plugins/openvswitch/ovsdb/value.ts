@@ -8,6 +8,10 @@ export type Membership = { added: Atom[]; removed: Atom[] };
 
 const NOTHING: Membership = { added: [], removed: [] };
 
+/** Most sets and maps of most rows have nothing in them: one of each for all, never changed. An own one takes 450 bytes. */
+const EMPTY_SET: Set<Atom> = new Set();
+const EMPTY_MAP: Map<Atom, Atom> = new Map();
+
 /** The value a column has when a row update leaves it out (RFC 7047 section 5.2.1). */
 export function defaultValue(column: Column): Value {
   switch (column.shape) {
@@ -16,9 +20,9 @@ export function defaultValue(column: Column): Value {
     case 'optional':
       return undefined;
     case 'set':
-      return new Set();
+      return EMPTY_SET;
     case 'map':
-      return new Map();
+      return EMPTY_MAP;
   }
 }
 
@@ -45,36 +49,42 @@ export function parseValue(column: Column, json: unknown): Value {
       if (atoms.length > 1) throw new ProtocolError(`${brief(json)} where at most one ${column.kind} is due`);
       return atoms[0];
     }
-    case 'set':
-      return new Set(parseSet(column.kind, json));
-    case 'map':
-      return new Map(parseMap(column.key, column.kind, json));
+    case 'set': {
+      const atoms = parseSet(column.kind, json);
+      return atoms.length === 0 ? EMPTY_SET : new Set(atoms);
+    }
+    case 'map': {
+      const pairs = parseMap(column.key, column.kind, json);
+      return pairs.length === 0 ? EMPTY_MAP : new Map(pairs);
+    }
   }
 }
 
 /**
  * Takes the difference `update2` carries (ovsdb-server(7), 4.1.14): one value replaces; in a set, what is named changes
  * sides; in a map, a pair that is there as named goes, any other is put.
- * @returns the new value; sets and maps are changed in place. `membership` is empty but for sets.
+ * @returns the new value; sets and maps that have something in them are changed in place. `membership` is empty but for sets.
  */
 export function applyDifference(column: Column, value: Value, json: unknown): { value: Value; membership: Membership } {
   if (value instanceof Set && column.shape === 'set') {
     const membership: Membership = { added: [], removed: [] };
+    const atoms = value === EMPTY_SET ? new Set<Atom>() : value;
     for (const atom of parseSet(column.kind, json)) {
-      if (value.delete(atom)) membership.removed.push(atom);
+      if (atoms.delete(atom)) membership.removed.push(atom);
       else {
-        value.add(atom);
+        atoms.add(atom);
         membership.added.push(atom);
       }
     }
-    return { value, membership };
+    return { value: atoms.size === 0 ? EMPTY_SET : atoms, membership };
   }
   if (value instanceof Map && column.shape === 'map') {
+    const pairs = value === EMPTY_MAP ? new Map<Atom, Atom>() : value;
     for (const [key, atom] of parseMap(column.key, column.kind, json)) {
-      if (value.get(key) === atom) value.delete(key);
-      else value.set(key, atom);
+      if (pairs.get(key) === atom) pairs.delete(key);
+      else pairs.set(key, atom);
     }
-    return { value, membership: NOTHING };
+    return { value: pairs.size === 0 ? EMPTY_MAP : pairs, membership: NOTHING };
   }
   return { value: parseValue(column, json), membership: NOTHING };
 }

@@ -122,6 +122,7 @@ export class OpenflowSession {
   #multipart(xid: number, body: Buffer): Refusal | undefined {
     const type = body.readUInt16BE(0);
     if (type === multipartType.flowDesc) this.#describeFlows(xid);
+    else if (type === multipartType.portDesc) this.#part(xid, type, false, (w) => w.zeros(0));
     else if (type === multipartType.groupDesc) this.#part(xid, type, false, (w) => w.zeros(0));
     else if (type === multipartType.meterConfig)
       this.#part(xid, type, false, (w) => {

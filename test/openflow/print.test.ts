@@ -80,6 +80,11 @@ const cases: [name: string, message: Buffer, text: string][] = [
     messages.meterMod(13, 'delete', { meter: 7 }),
     'OFPT_METER_MOD (OF1.5) (xid=0xd): DEL meter=7 bands=',
   ],
+  [
+    'portMod',
+    messages.portMod(14, 3, 0x0a0b0c0d0e0f, 0, 1 << 5),
+    'OFPT_PORT_MOD (OF1.5) (xid=0xe): port: 3: addr:0a:0b:0c:0d:0e:0f\n     config: 0\n     mask:   NO_FWD\n     advertise: UNCHANGED',
+  ],
   ['groupDelete', messages.groupDelete(14, 77), 'OFPT_GROUP_MOD (OF1.5) (xid=0xe):\n DEL group_id=77,type=all'],
   ['groupDelete all', messages.groupDelete(14), 'OFPT_GROUP_MOD (OF1.5) (xid=0xe):\n DEL group_id=4294967292,type=all'],
   ['ctFlushZone', messages.ctFlushZone(15, 4711), 'NXT_CT_FLUSH_ZONE (OF1.5) (xid=0xf): zone_id=4711'],

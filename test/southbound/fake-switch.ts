@@ -169,6 +169,9 @@ export class FakeSwitch {
       this.send(multipart(xid, type, Buffer.concat([...this.groups].map(groupDesc)), false));
     } else if (type === 10) {
       this.send(multipart(xid, type, Buffer.concat([...this.meters.values()]), false));
+    } else if (type === 13) {
+      // It has no ports.
+      this.send(multipart(xid, type, Buffer.alloc(0), false));
     }
   }
 

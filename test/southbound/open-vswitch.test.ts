@@ -235,6 +235,35 @@ describe('changes nobody asked for', () => {
     expect(under.all('drifted')).toHaveLength(3);
   });
 
+  test('ports that were told to lose packets pass them again; one that is down is left so', async () => {
+    await using both = await connected();
+    const { under, ovs } = both;
+    const port = await ovs.addPort('p1');
+    const config = async (): Promise<string> =>
+      /\(p1\):[^\n]*\n\s*config:\s*(\S[^\n]*)/.exec(await ovs.ofctl('show'))?.[1] ?? 'not there';
+    expect(await config()).toBe('0');
+    for (const hindrance of ['no-forward', 'no-receive', 'no-packet-in']) {
+      const before = under.all('drifted').length;
+      await ovs.ofctl('mod-port', 'p1', hindrance);
+      await under.seen('drifted', before + 1);
+      expect(under.all('drifted')[before]).toEqual([1, { missing: 0, extra: 0, different: 1 }]);
+      await until(`the port after ${hindrance}`, async () => (await config()) === '0');
+    }
+    await ovs.ofctl('mod-port', 'p1', 'down');
+    await ovs.ofctl('mod-port', String(port), 'no-forward');
+    await until('the port to forward', async () => (await config()) === 'PORT_DOWN');
+  });
+
+  test('how fragments are handled is set right when the switch is read', async () => {
+    await using under = await new PluginUnderTest({ settings: { auditInterval: 2_000 } }).start();
+    await using ovs = await startDummySwitch({ manager: under.managers[0]! });
+    under.plugin.ready(1);
+    await under.seen('connected');
+    await ovs.ofctl('set-frags', 'drop');
+    expect(await ovs.ofctl('get-frags')).toContain('drop');
+    await until('fragments', async () => (await ovs.ofctl('get-frags')).includes('normal'));
+  });
+
   test('our own changes, however many, are no drift', async () => {
     await using both = await connected();
     const { under } = both;

@@ -24,6 +24,7 @@ export const messageType = {
   packetOut: 13,
   flowMod: 14,
   groupMod: 15,
+  portMod: 16,
   multipartRequest: 18,
   multipartReply: 19,
   barrierRequest: 20,

@@ -209,6 +209,19 @@ export function meterMod(
   });
 }
 
+/** OFPT_PORT_MOD: sets the configuration bits of `mask` (portConfig) to those of `config`. `mac`: the port's own. */
+export function portMod(xid: number, port: number, mac: number, config: number, mask: number): Buffer {
+  return message(messageType.portMod, xid, (writer) => {
+    writer.u32(port);
+    writer.zeros(4);
+    writer.u16(Math.floor(mac / 2 ** 32));
+    writer.u32(mac % 2 ** 32);
+    writer.zeros(2);
+    writer.u32(config);
+    writer.u32(mask);
+  });
+}
+
 /** OFPT_GROUP_MOD with OFPGC_DELETE; without `group` deletes every group, and the flows that use them. */
 export function groupDelete(xid: number, group: number = allGroups): Buffer {
   return message(messageType.groupMod, xid, (writer) => {

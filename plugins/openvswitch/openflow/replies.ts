@@ -189,8 +189,8 @@ export function parseMeterConfig(body: Uint8Array): MeterDesc[] {
 /** `mac` as a number; `config` and `state` are bit sets, see portConfig and portState. */
 export type PortDesc = { port: number; name: string; mac: number; config: number; state: number };
 
-/** OFPPC_PORT_DOWN and OFPPS_LINK_DOWN, OpenFlow 1.5.1 section 7.2.1. */
-export const portConfig = { portDown: 1 } as const;
+/** OFPPC_* and OFPPS_LINK_DOWN, OpenFlow 1.5.1 section 7.2.1. */
+export const portConfig = { portDown: 1, noReceive: 1 << 2, noForward: 1 << 5, noPacketIn: 1 << 6 } as const;
 export const portState = { linkDown: 1 } as const;
 
 const portBytes = 40;

@@ -79,6 +79,7 @@ export class Programmer {
     rest = withoutMeters(rest);
     const all = rest;
     let foreign: readonly number[] = groups;
+    let known = false;
     while (rest.length + foreign.length > 0) {
       const part = rest.length > bundleFlows ? rest.slice(0, bundleFlows) : rest;
       const last = part.length === rest.length;
@@ -103,6 +104,7 @@ export class Programmer {
       this.#indeterminate = 0;
       if (outcome.kind === 'committed') {
         counters.bundles++;
+        known = content.atOnce;
         rest = rest.slice(part.length, rest.length);
         if (last) foreign = [];
       } else {
@@ -111,7 +113,7 @@ export class Programmer {
         rest = withoutMeters(this.#without(rest, outcome.refusals));
       }
     }
-    if (this.#state.desired.setAsideObjects === 0) this.#accepted.learn(all);
+    if (!known && this.#state.desired.setAsideObjects === 0) this.#accepted.learn(all);
     for (const deletes of idle) await this.#deleteMeters(deletes);
     return true;
   }

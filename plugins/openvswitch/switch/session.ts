@@ -7,7 +7,7 @@ import { withFields } from '../log.ts';
 import { ByteWriter } from '../openflow/bytes.ts';
 import { type Message, messageType } from '../openflow/frame.ts';
 import { flowDescRequest, multipartType } from '../openflow/messages.ts';
-import { parseError, parseFlowUpdates, parseMultipart } from '../openflow/replies.ts';
+import { parseError, parseFlowUpdates, parseMultipart, parsePortStatus } from '../openflow/replies.ts';
 import type { AuditPacer } from './audit.ts';
 import { Comparison } from './comparison.ts';
 import type { ConnectPacer } from './connect-pacer.ts';
@@ -19,11 +19,14 @@ import { Programmer } from './programmer.ts';
 import type { FlowEvents, Log, SwitchSettings } from './settings.ts';
 import {
   askForUserdata,
+  isHindered,
   type MeterDrift,
   readGroups,
+  readHindered,
   readMeters,
   requestForward,
   setMeters,
+  unhinder,
   watchForChanges,
 } from './setup.ts';
 import type { SwitchState } from './state.ts';
@@ -217,6 +220,7 @@ export class Session {
     this.#readAt = Number.POSITIVE_INFINITY;
     this.#suspected = false;
     const started = performance.now();
+    const hindered = await readHindered(this.connection, this.#settings.replyTimeout);
     const groups = await readGroups(this.connection, this.#settings.replyTimeout);
     const meters = await readMeters(this.connection, this.#settings);
     const comparison = await this.#readFlows(meters);
@@ -233,7 +237,7 @@ export class Session {
       const drift = {
         missing: counts.missing + meters.missing.length,
         extra: counts.extra + groups.length,
-        different: counts.different + meters.different.length,
+        different: counts.different + meters.different.length + hindered.length,
       };
       this.#tellDrift(drift);
       if (this.#settings.driftPolicy === 'report') return true;
@@ -241,6 +245,7 @@ export class Session {
       this.#log.info({ why, installed, fallbacks, ...counts, took }, 'the switch was read back');
     }
     await setMeters(this.connection, this.#settings, meters, this.#log);
+    await unhinder(this.connection, this.#settings, hindered, this.#log);
     if (this.#settings.driftPolicy === 'report')
       return await this.#programmer.commit({ operations: onlyOurs(operations), groups: [] });
     return await this.#programmer.commit({ operations, groups });
@@ -282,6 +287,8 @@ export class Session {
         // Our own changes come abbreviated. A pause hides changes until it is over.
         if (event !== 'abbreviated' && event !== 'paused') this.#suspectDrift();
       }
+    } else if (message.type === messageType.portStatus) {
+      if (isHindered(parsePortStatus(message.body).port)) this.#suspectDrift();
     } else if (message.type === messageType.experimenter) {
       this.#packetIns.take(message.body);
     } else if (message.type === messageType.error) {

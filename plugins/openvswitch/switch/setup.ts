@@ -7,10 +7,20 @@ import {
   meterConfigRequest,
   meterMod,
   monitorFlag,
+  portDescRequest,
+  portMod,
+  setConfig,
   virtualMeter,
 } from '../openflow/messages.ts';
 import { setPacketInFormat } from '../openflow/packet-in.ts';
-import { type MeterDesc, parseGroupDesc, parseMeterConfig } from '../openflow/replies.ts';
+import {
+  type MeterDesc,
+  type PortDesc,
+  parseGroupDesc,
+  parseMeterConfig,
+  parsePortDesc,
+  portConfig,
+} from '../openflow/replies.ts';
 import type { Connection } from './connection.ts';
 import { confirmed, multipart, RequestRefused } from './multipart.ts';
 import type { Log, SwitchSettings } from './settings.ts';
@@ -28,8 +38,12 @@ const asyncProperties = {
   requestForward: [10, 11],
 } as const;
 
-/** Bits of ofp_packet_in_reason and ofp_requestforward_reason: controller actions; changes of groups and of meters. */
-const wantedReasons: Partial<Record<keyof typeof asyncProperties, number>> = { packetIn: 0b10, requestForward: 0b11 };
+/** Bits of ofp_*_reason: controller actions; ports modified; changes of groups and of meters. */
+const wantedReasons: Partial<Record<keyof typeof asyncProperties, number>> = {
+  packetIn: 0b10,
+  portStatus: 0b100,
+  requestForward: 0b11,
+};
 
 /** OFPT_SET_ASYNC: all that a switch is to tell unasked. A miss and an expired TTL are none of it. */
 function wantedMessages(xid: number): Buffer {
@@ -86,6 +100,44 @@ export async function readGroups(connection: Connection, timeout: number): Promi
     (body) => groups.push(...parseGroupDesc(body)),
   );
   return groups;
+}
+
+/**
+ * What somebody may set of a port over OpenFlow that makes it lose packets whatever the flows say. Whether it is down is its
+ * hypervisor's affair.
+ */
+const hindrances = portConfig.noReceive | portConfig.noForward | portConfig.noPacketIn;
+
+export function isHindered({ config }: PortDesc): boolean {
+  return (config & hindrances) !== 0;
+}
+
+/** Ports that are hindered. @throws ConnectionClosed, RequestRefused, ReplyOverdue */
+export async function readHindered(connection: Connection, timeout: number): Promise<PortDesc[]> {
+  const hindered: PortDesc[] = [];
+  await multipart(
+    connection,
+    'ports',
+    timeout,
+    (xid) => portDescRequest(xid),
+    (body) => hindered.push(...parsePortDesc(body).filter(isHindered)),
+  );
+  return hindered;
+}
+
+/** Ports pass packets, and fragments are handled as rules expect (docs/decisions/0011). @throws ConnectionClosed, ReplyOverdue */
+export async function unhinder(
+  connection: Connection,
+  settings: SwitchSettings,
+  ports: readonly PortDesc[],
+  log: Log,
+): Promise<void> {
+  const changes = ports.map(
+    ({ port, mac }) =>
+      (xid: number) =>
+        portMod(xid, port, mac, 0, hindrances),
+  );
+  await unlessRefused(connection, 'ports', settings, [(xid) => setConfig(xid), ...changes], log);
 }
 
 type WantedMeter = { meter: number; unit: 'pktps'; rate: number; burst: number };

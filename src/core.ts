@@ -10,7 +10,7 @@ import { namingOf } from './engine/naming.ts';
 import { inWords, purposeOf } from './engine/purpose.ts';
 import { unprovidedServices } from './engine/services.ts';
 import { StatusBoard } from './engine/status.ts';
-import { switchEvents } from './engine/switch-events.ts';
+import { type PacketTakers, switchEvents } from './engine/switch-events.ts';
 import { threadLoads, threadMetrics } from './engine/threads.ts';
 import { createUpkeep } from './engine/upkeep.ts';
 import { Intent } from './intent/intent.ts';
@@ -19,7 +19,7 @@ import { Progress } from './reconcile/progress.ts';
 import type { Upkeep } from './reconcile/upkeep.ts';
 import type { Store } from './store/store.ts';
 import type { TraceService } from './trace/service.ts';
-import { Tracer } from './trace/tracer.ts';
+import { createTraceRoom } from './trace/create.ts';
 
 export type Core = {
   intent: Intent;
@@ -70,10 +70,22 @@ export async function startCore({
     nameOf: (h) => engine.fleet.name(h),
     portOf: (h, zone) => engine.bindings.placement.portInZone(h, zone),
   });
+  const traceRoom = createTraceRoom(
+    {
+      view: intent,
+      fleet: engine.fleet,
+      placement: engine.bindings.placement,
+      plugin,
+      purposeOf: (cookie) => purposeOf(intent, cookie),
+      inWords,
+    },
+    Date.now,
+  );
+  const takers: PacketTakers = new Map([...decisions.takers, ...traceRoom.takers]);
   const counters: Counters = { drift: new Map(), refusedSessions: 0, decisions: decisions.counts };
   let ready = false;
   const { managers } = await plugin.start(
-    switchEvents(intent, engine, progress, status, counters, log, decisions.takers),
+    switchEvents(intent, engine, progress, status, counters, log, takers),
     namingOf(intent, engine.fleet),
   );
   await engine.load(intent.revision);
@@ -112,14 +124,7 @@ export async function startCore({
     status,
     fabric,
     upkeep,
-    trace: new Tracer({
-      view: intent,
-      fleet: engine.fleet,
-      placement: engine.bindings.placement,
-      plugin,
-      purposeOf: (cookie) => purposeOf(intent, cookie),
-      inWords,
-    }),
+    trace: traceRoom.service,
     managers,
     async stop() {
       ready = false;

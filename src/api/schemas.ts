@@ -7,7 +7,7 @@ import { definitions, kinds } from '../intent/resources/index.ts';
 import { type ProblemCode, problems } from '../problems.ts';
 import type { CheckState } from '../reconcile/upkeep.ts';
 import { problemType } from './problem-answers.ts';
-import { TraceSchema } from './trace-schema.ts';
+import { ConnectivitySchema, TraceSchema } from './trace-schema.ts';
 
 /** Refers to a component by its name. */
 export function ref(name: string): TSchema {
@@ -310,6 +310,7 @@ export function componentSchemas(): TSchema[] {
     AuditRecordSchema,
     FlowSchema,
     TraceSchema,
+    ConnectivitySchema,
     RecomputationSchema,
     DiagnosisSchema,
     ...kinds.flatMap((kind) => {

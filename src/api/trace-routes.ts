@@ -71,6 +71,20 @@ const TraceBody = Type.Object(
 );
 type TraceBody = Static<typeof TraceBody>;
 
+const ConnectivityBody = Type.Object(
+  {
+    hypervisors: Type.Optional(
+      Type.Array(Name, {
+        minItems: 1,
+        maxItems: 1_000,
+        uniqueItems: true,
+        description: 'Tunnels between these; of one, all it has; all there are when left out',
+      }),
+    ),
+  },
+  closed,
+);
+
 export function traceRoutes(plain: FastifyInstance, services: Services): void {
   const app = plain.withTypeProvider<TypeBoxTypeProvider>();
   const routes = new TraceRoutes(services);
@@ -107,6 +121,34 @@ export function traceRoutes(plain: FastifyInstance, services: Services): void {
       },
     },
     (request) => routes.trace(request.body, request.reader),
+  );
+  app.post(
+    '/v1/connectivity',
+    {
+      config: { access: areaAccess('connectivity', 'write') },
+      schema: {
+        operationId: 'checkConnectivity',
+        summary: 'Send probes over the tunnels between hypervisors, and say which do not carry them',
+        description:
+          'Frames of several sizes, up to what the MTU of the underlay leaves room for, in both directions, under a key that ' +
+          'no tenant has. They end in the receiving switch; no VM sees them.',
+        tags: ['inspection'],
+        body: ConnectivityBody,
+        response: {
+          200: described(ref('Connectivity'), 'Of each pair of hypervisors with a tunnel, worst first'),
+          ...problemResponses(
+            ...accessProblems,
+            'request.invalid',
+            'request.malformed',
+            'request.too-large',
+            'request.unsupported-media-type',
+            'resource.not-found',
+            'trace.not-possible',
+          ),
+        },
+      },
+    },
+    (request) => services.trace.connectivity(request.body.hypervisors),
   );
 }
 

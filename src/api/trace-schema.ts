@@ -44,6 +44,34 @@ const Verdict = Type.Object({
   needs: Type.Array(Type.String(), { description: 'What would have to be ordered or done for it to pass' }),
 });
 
+const Way = Type.Object({
+  from: Type.String(),
+  to: Type.String(),
+  probes: Type.Unsafe<string>({ type: 'string', enum: ['all', 'partly', 'none', 'not-sent'] }),
+  sizes: Type.Array(
+    Type.Object({ size: Type.Integer({ description: 'Of the frame, bytes' }), arrived: Type.Boolean() }),
+  ),
+  bfd: Type.Optional(Type.String({ description: 'State of Bidirectional Forwarding Detection at the sending end' })),
+});
+
+export const ConnectivitySchema = Type.Object(
+  {
+    at: Type.Integer({ description: 'Milliseconds since the epoch' }),
+    worst: Type.Unsafe<string>({ type: 'string', enum: ['ok', 'warn', 'fail'] }),
+    pairs: Type.Array(
+      Type.Object({
+        a: Type.String(),
+        b: Type.String(),
+        state: Type.Unsafe<string>({ type: 'string', enum: ['ok', 'warn', 'fail'] }),
+        ways: Type.Array(Way, { description: 'From a to b, and back' }),
+        found: Type.String(),
+        advice: Type.String({ description: 'What to do; empty where nothing is to be done' }),
+      }),
+    ),
+  },
+  { $id: 'Connectivity' },
+);
+
 export const TraceSchema = Type.Object(
   {
     asked: Type.Object({

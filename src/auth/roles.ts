@@ -22,6 +22,8 @@ export type Area =
   | 'backup'
   /** Cutting the change log. */
   | 'compact'
+  /** Probes between hypervisors. */
+  | 'connectivity'
   | 'devices'
   | 'doctor'
   | 'drift'
@@ -58,7 +60,7 @@ const policies: Readonly<Record<Role, Policy>> = {
   operator: {
     ownTenantOnly: false,
     resources: { read: 'all', write: [] },
-    areas: { read: 'all', write: ['apply', 'recompute'] },
+    areas: { read: 'all', write: ['apply', 'connectivity', 'recompute'] },
     restricted: { sees: true, sets: false },
   },
   orchestrator: {

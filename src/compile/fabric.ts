@@ -8,6 +8,7 @@ import { afterPolicies } from '../pipeline/stages/judge.ts';
 import { completeAdverts } from '../pipeline/stages/neighbour.ts';
 import { localOutput } from '../pipeline/stages/output.ts';
 import { guards } from '../pipeline/stages/port-security.ts';
+import { endProbes, probeMeter } from '../pipeline/stages/probe.ts';
 import { judgeInReverse } from '../pipeline/stages/reverse.ts';
 import { pastRouter } from '../pipeline/stages/router.ts';
 import { notSteered, skipConntrack } from '../pipeline/stages/steering.ts';
@@ -29,7 +30,12 @@ export function baseUnit(state: CompileState): Unit[] {
     localOutput(),
     canary(),
   ];
-  return on.length === 0 ? [] : [{ key: 'base', on, flows }];
+  if (on.length === 0) return [];
+  return [
+    { key: 'base', on, flows },
+    // Apart, so that a switch that takes no such meter is in order but for probes.
+    { key: 'probe', on, flows: endProbes(), meters: [probeMeter] },
+  ];
 }
 
 export function tunnelUnit(state: CompileState, from: HypervisorNumber, to: HypervisorNumber): Unit[] {

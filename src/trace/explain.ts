@@ -7,11 +7,13 @@ import type { Path, Resource, View } from '../intent/model.ts';
 import { networkOf, tenantOf } from '../intent/path.ts';
 import type { Placement } from '../inventory/placement.ts';
 import { cookieResource } from '../pipeline/cookie.ts';
+import type { Flow } from '../pipeline/flow.ts';
 import { registers, subfield } from '../pipeline/registers.ts';
 import type { Decision, Verdict } from './answer.ts';
 import { beginsJudgement, carriesOut, decides, routes, type Side, type Stop, sideFrom, stopAt } from './decisions.ts';
 import type { Lookup } from './interpreter.ts';
 import { missingRoute, missingRule, openedService, tierWith, unroutable } from './orders.ts';
+import type { Packet } from './packet.ts';
 import type { Resolved } from './request.ts';
 import type { End, Walk } from './walk.ts';
 
@@ -175,35 +177,42 @@ export function absent({ view, placement }: Explained, { sender, receiver, targe
 function decisionsOf(around: Explained, asked: Resolved, { hops }: Walk): Decision[] {
   const found: Decision[] = [];
   let side: Side = 'sender';
-  let spoke: Resource<'rule'> | Resource<'policy'> | undefined;
+  let spoke: Decider | undefined;
   for (const { events } of hops) {
     for (const [i, e] of events.entries()) {
       if (e.kind !== 'lookup') continue;
       side = sideFrom(e.table) ?? side;
       if (beginsJudgement(e.table)) spoke = undefined;
-      if (decides(e.table) && e.flow !== undefined) spoke = deciding(around.view, e) ?? spoke;
+      if (decides(e.table) && e.flow !== undefined) spoke = deciding(around.view, e.flow) ?? spoke;
       if (e.depth > 0 || !carriesOut(e.table)) continue;
       // A side may go through several of these tables: the last of them counts.
       const next = events.slice(i + 1).find((l): l is Lookup => l.kind === 'lookup' && l.depth === 0);
       if (next !== undefined && carriesOut(next.table)) continue;
-      found.push(decision(around, asked, side, next !== undefined, spoke));
+      const network = networkOfSide(asked, side);
+      found.push(decision(around, asked, side, next !== undefined, inRegister(around.view, network, e.packet, spoke)));
       spoke = undefined;
     }
   }
   return found;
 }
 
-function deciding(view: View, { flow, packet }: Lookup): Resource<'rule'> | Resource<'policy'> | undefined {
-  const resource = view.byNumber(cookieResource(flow!.cookie));
-  if (resource?.kind === 'rule' || resource?.kind === 'policy') return resource;
-  // Flows that several rules share carry the one that decides in a register.
-  const set = flow!.actions.find((a) => a.type === 'setField' && a.field === registers.rule.field);
-  const id = set?.type === 'setField' ? Number(set.value) : Number(packet.read(subfield(registers.rule)) ?? 0n);
-  if (id === 0) return undefined;
+type Decider = Resource<'rule'> | Resource<'policy'>;
+
+function deciding(view: View, flow: Flow): Decider | undefined {
+  const resource = view.byNumber(cookieResource(flow.cookie));
+  return resource?.kind === 'rule' || resource?.kind === 'policy' ? resource : undefined;
+}
+
+/**
+ * Where several spoke, the register says who decided; it is 0 where nobody did, and where a connection's label stands
+ * for a decision of before.
+ */
+function inRegister(view: View, network: Path, packet: Packet, spoke: Decider | undefined): Decider | undefined {
+  const id = Number(packet.read(subfield(registers.rule)) ?? 0n);
+  if (id === 0 || spoke?.id === id) return spoke;
   for (const policy of view.children('policy', '')) if (policy.id === id) return policy;
-  return resource?.kind === 'network'
-    ? [...view.children('rule', resource.path)].find((rule) => rule.id === id)
-    : undefined;
+  for (const rule of view.children('rule', network)) if (rule.id === id) return rule;
+  return spoke;
 }
 
 function decision(
@@ -211,7 +220,7 @@ function decision(
   asked: Resolved,
   side: Side,
   passed: boolean,
-  spoke: Resource<'rule'> | Resource<'policy'> | undefined,
+  spoke: Decider | undefined,
 ): Decision {
   const action = passed ? 'allow' : 'deny';
   if (spoke === undefined || spoke.spec.action !== action) {

@@ -1,5 +1,6 @@
 /** What the rest of the house asks of this room. */
 import type { Answer } from './answer.ts';
+import type { Connectivity } from './connectivity.ts';
 import type { TraceRequest } from './request.ts';
 
 export interface TraceService {
@@ -14,8 +15,15 @@ export interface TraceService {
    * @throws Problem also trace.not-possible; request.invalid about /live for a packet that opens no connection
    */
   traceLive(request: TraceRequest): Promise<Answer>;
+  /**
+   * Sends probes over tunnels, and says which do not carry them.
+   * @param hypervisors names: tunnels between them; of one, all it has; all there are when left out
+   * @throws Problem resource.not-found, trace.not-possible
+   */
+  connectivity(hypervisors?: readonly string[]): Promise<Connectivity>;
 }
 
 export type { Answer, Author, Decision, Verdict } from './answer.ts';
+export type { Connectivity } from './connectivity.ts';
 export { forTenant } from './for-tenant.ts';
 export type { TraceRequest } from './request.ts';

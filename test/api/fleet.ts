@@ -8,7 +8,7 @@ import type { Intent } from '../../src/intent/intent.ts';
 import type { Path, Resource, ResourceChange } from '../../src/intent/model.ts';
 import { Problem } from '../../src/problems.ts';
 import type { Diagnosis, Recomputation, Upkeep } from '../../src/reconcile/upkeep.ts';
-import type { Answer, TraceRequest, TraceService } from '../../src/trace/service.ts';
+import type { Answer, Connectivity, TraceRequest, TraceService } from '../../src/trace/service.ts';
 
 type Switch = { connected: boolean; acknowledged: number; automatic: boolean };
 
@@ -46,6 +46,14 @@ export class Fleet implements StatusSource, Fabric, Upkeep, TraceService {
 
   traceLive(request: TraceRequest): Promise<Answer> {
     return this.trace(request);
+  }
+
+  /** Names it was asked for with. */
+  readonly probed: (readonly string[] | undefined)[] = [];
+
+  connectivity(hypervisors?: readonly string[]): Promise<Connectivity> {
+    this.probed.push(hypervisors);
+    return Promise.resolve({ at: 1, worst: 'ok', pairs: [] });
   }
 
   add(name: string, options: Partial<Switch> = {}): Switch {

@@ -37,6 +37,7 @@ const matrix: [method: string, path: string, who: string, body?: unknown][] = [
   ['GET', 'hypervisors/hv1/drift', '++---?'],
   ['GET', 'explain?cookie=0x1', '++---?'],
   ['GET', 'where?q=10.0.1.10', '+++++?'],
+  ['POST', 'connectivity', '++---?', {}],
   ['POST', 'trace', '++++-?', { from: `${network}/ports/web1`, to: '10.0.1.10' }],
   ['GET', 'policies', '++---?'],
   ['GET', 'policies/none', '++---?'],

@@ -240,6 +240,30 @@ export const inspectionCommands: Command[] = [
     load: async () => (await import('../handlers/trace.ts')).trace,
   },
   {
+    words: ['connectivity', 'check'],
+    summary: 'Send probes over the tunnels between hypervisors; exits with 1 when one does not carry them',
+    details: [
+      'Frames of several sizes, up to what the MTU of the underlay leaves room for, in both directions, under a key that no tenant has. No VM sees them.',
+      'SIZES are those of the largest frame that arrived, there and back, in bytes.',
+    ],
+    positionals: [],
+    flags: [
+      {
+        name: 'hypervisors',
+        type: 'value',
+        placeholder: 'NAME,NAME',
+        description: 'Only tunnels between these; of one, all it has',
+        complete: { names: 'hypervisor' },
+      },
+    ],
+    shared: ['json', 'timeout', 'connection'],
+    examples: [
+      { line: 'keyway connectivity check', says: 'Every tunnel' },
+      { line: 'keyway connectivity check --hypervisors hv1,hv2', says: 'The one between the two' },
+    ],
+    load: async () => (await import('../handlers/connectivity.ts')).check,
+  },
+  {
     words: ['events'],
     summary: 'Follow changes of intent and of status until interrupted',
     positionals: [
@@ -301,6 +325,7 @@ export const inspectionGroups: Group[] = [
   { word: 'plan', summary: 'What applying files would change, flows included', section: 'Inspection' },
   { word: 'flows', summary: 'Flows of a hypervisor: dump, diff, explain', section: 'Inspection' },
   { word: 'where', summary: 'Which port has an IP, MAC or iface-id, and where it is', section: 'Inspection' },
+  { word: 'connectivity', summary: 'Whether tunnels between hypervisors carry frames', section: 'Inspection' },
   { word: 'trace', summary: 'Why a packet arrives, or does not', section: 'Inspection' },
   { word: 'events', summary: 'Follow changes of intent and of status', section: 'Inspection' },
   { word: 'status', summary: 'The controller and its hypervisors', section: 'Inspection' },

@@ -44,8 +44,8 @@ console.log(`one rule: ${milliseconds(rules)}`);
 const judged = await judgeSample(keywayTracer(shape, farm.switches), [...places, ...spares], 10);
 console.log(`${judged.bridged} pairs traced at both ends: what is allowed arrives, what is not does not`);
 
-// The same flows a port brings: about 9 where it is, 3 wherever else its network is.
-const floor = await measureFloor(farm.switches.slice(0, shape.spread), { first: 9, others: 3, rounds: samples });
+// The same flows a port brings: 9 where it is, 4 wherever else its network is.
+const floor = await measureFloor(farm.switches.slice(0, shape.spread), { first: 9, others: 4, rounds: samples });
 console.log(`floor, the same bundles without a controller: ${milliseconds(floor.atOnce)}`);
 console.log(`floor with a barrier before the commit: ${milliseconds(floor.checked)}`);
 const ratio = (q: number): string => (quantile(one, q) / quantile(floor.atOnce, q)).toFixed(2);

@@ -59,6 +59,19 @@ export function routeUnits(state: CompileState, path: Path): Unit[] {
   return units;
 }
 
+/**
+ * Why what takes the route goes nowhere: no port that has the next hop is bound, or several have it under MACs of their
+ * own; undefined where it goes on.
+ */
+export function hopFault(
+  { view, placement }: Pick<CompileState, 'view' | 'placement'>,
+  route: Resource<'route'>,
+): 'unbound' | 'shared' | undefined {
+  const hops = nextHops(view, route);
+  if (hops.some(({ mac }) => mac !== hops[0]?.mac)) return 'shared';
+  return hops.some(({ port }) => placement.get(port.path) !== undefined) ? undefined : 'unbound';
+}
+
 function boundAt(
   { placement, hypervisors }: CompileState,
   hop: Hop,

@@ -1,5 +1,6 @@
 /** What the API says of how far each object is. Worked out when asked, from what concerns the object only. */
 
+import { hopFault } from '../compile/route.ts';
 import type { HypervisorNumber, Rejection } from '../drivers/switch-plugin.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
 import type { Condition, State, Status, StatusSource } from '../reconcile/contract.ts';
@@ -214,6 +215,17 @@ export class StatusBoard implements StatusSource {
       );
       if (failure !== undefined)
         found.push({ condition: condition('Compiled', 'False', 'CompilerError', failure), state: 'failed' });
+    }
+    if (resource.kind === 'route') {
+      const fault = hopFault({ view: this.#options.view, placement: engine.bindings.placement }, resource);
+      const { nextHop } = resource.spec;
+      if (fault === 'unbound') {
+        const why = `no hypervisor shows a VM that has ${nextHop}: what takes the route goes nowhere`;
+        found.push({ condition: condition('NextHop', 'False', 'NotBound', why), state: 'degraded' });
+      } else if (fault === 'shared') {
+        const why = `several ports share ${nextHop} and not its MAC: what takes the route goes nowhere`;
+        found.push({ condition: condition('NextHop', 'False', 'SharedAddress', why), state: 'degraded' });
+      }
     }
     if (resource.kind === 'steering') {
       const { onFailure, via } = resource.spec;

@@ -142,3 +142,33 @@ test('a tier more costs itself, but for the one that makes routing begin; a port
     1,
   );
 });
+
+test('a route says where its next hop is missing, or is several', async () => {
+  const rig = await open();
+  await put(rig, `${shop}/tiers/web`, { cidr: '10.0.1.0/24' });
+  const port = (n: number, more = {}) =>
+    put(rig, `${shop}/ports/p${n}`, { tier: 'web', ifaceId: `shop-${n}`, ips: [`10.0.1.1${n}`], ...more });
+  await port(1);
+  const told = async (nextHop: string): Promise<string | undefined> => {
+    await put(rig, `${shop}/routes/r`, { destination: '192.168.7.0/24', nextHop });
+    await quiet(rig);
+    const { state, conditions } = rig.core.status.status(rig.core.intent.get(`${shop}/routes/r`)!);
+    return `${state} ${conditions.map((c) => c.reason).join()}`;
+  };
+  expect(await told('10.0.1.11')).toBe('programmed ');
+  show(rig, 1, []);
+  expect(await told('10.0.1.11')).toBe('degraded NotBound');
+  await port(2, { allowedAddressPairs: [{ ip: '10.0.1.100' }] });
+  expect(await told('10.0.1.100')).toBe('programmed ');
+  await port(3, { allowedAddressPairs: [{ ip: '10.0.1.100' }] });
+  expect(await told('10.0.1.100')).toBe('degraded SharedAddress');
+  const shared = { allowedAddressPairs: [{ ip: '10.0.1.100', mac: '00:00:5e:00:01:01' }] };
+  await port(2, shared);
+  await port(3, shared);
+  expect(await told('10.0.1.100')).toBe('programmed ');
+  const copies = rig.fake.texts().filter((l) => /table=40\b.*192\.168\.7\.0/.test(l));
+  // On each switch of the network that is left.
+  expect(copies).toHaveLength(2);
+  for (const line of copies) expect(line.match(/resubmit/g)).toHaveLength(2);
+  expect(rig.core.engine.compiler.recompute().different).toEqual([]);
+});

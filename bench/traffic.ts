@@ -13,7 +13,7 @@ import { openLab } from '../src/sandbox/lab.ts';
 import { findOpenVswitch } from '../src/sandbox/open-vswitch/find.ts';
 import { machine, options, quantile, table } from './support/figures.ts';
 import { allowedPort, type CloudShape, ruleSource } from './support/shape.ts';
-import { type Arena, connectTiers, trafficShape } from './traffic/arena.ts';
+import { type Arena, connectTiers, keepMegaflows, trafficShape } from './traffic/arena.ts';
 import { findIperf3 } from './traffic/iperf3.ts';
 import { openKeywayArena } from './traffic/keyway.ts';
 import { firstPacket, type Link, roundTrip, throughput, warmUp } from './traffic/link.ts';
@@ -82,8 +82,8 @@ const plain = bridged(keyway, 'plain');
 const links = [keyway, ...(ovn === undefined ? [] : [ovn])].flatMap((arena) => [bridged(arena), routed(arena)]);
 for (const link of links) await warmUp(link);
 
-if (both || given.has('--megaflows')) await megaflowFigure();
 if (both || given.has('--speed')) await speedFigure();
+if (both || given.has('--megaflows')) await megaflowFigure();
 console.log(`load at the end: ${machine()}`);
 
 async function megaflowFigure(): Promise<void> {
@@ -104,6 +104,7 @@ async function megaflowFigure(): Promise<void> {
   const rows = [['2 s after the last connection', 'web to db', '', '', 'db to web', '', '']];
   rows.push(['', 'client side', 'server side', 'both', 'client side', 'server side', 'both']);
   const measure = async (arena: Arena, name = arena.name): Promise<void> => {
+    await keepMegaflows(arena);
     for (const { what, ...plan } of cases) {
       const row = [`${plan.vms} x ${plan.vms} VMs, ${what}: ${name}`];
       for (const from of ['web', 'db'] as const) {

@@ -10,6 +10,7 @@ import { applyRoutes } from './apply-routes.ts';
 import type { AppContext } from './context.ts';
 import { EventHub, type EventLimits, usualEventLimits } from './event-hub.ts';
 import { eventRoutes } from './event-routes.ts';
+import { hitRoutes } from './hit-routes.ts';
 import { Horizon } from './horizon.ts';
 import { rememberRoutes } from './known-routes.ts';
 import { Metrics } from './metrics.ts';
@@ -72,6 +73,7 @@ export async function createApp(context: AppContext, { events, monotonic }: AppO
   resourceRoutes(app, services);
   applyRoutes(app, services);
   switchRoutes(app, services);
+  hitRoutes(app, services);
   traceRoutes(app, services);
   eventRoutes(app, services);
   tokenRoutes(app, services);

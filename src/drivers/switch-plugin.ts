@@ -58,6 +58,8 @@ export type Rejection = {
 
 export type InstalledFlow = Flow & { packets: bigint; bytes: bigint /** Seconds. */; duration: number };
 
+export type FlowCounters = { flows: number; packets: number; bytes: number };
+
 export type Drift = {
   /** Desired but not installed. */
   missing: Flow[];
@@ -181,6 +183,11 @@ export interface SwitchPlugin {
   flushZone(hypervisor: HypervisorNumber, zone: number): Promise<void>;
   /** Read from the switch now. @throws Problem hypervisor.not-connected */
   installed(hypervisor: HypervisorNumber): Promise<InstalledFlow[]>;
+  /**
+   * What the flows with each cookie have counted, read from the switch now. Costs what these flows are.
+   * @throws Problem hypervisor.not-connected
+   */
+  counted?(hypervisor: HypervisorNumber, cookies: readonly bigint[]): Promise<FlowCounters[]>;
   /** Desired flows as the plugin holds them. */
   desired(hypervisor: HypervisorNumber): Promise<Flow[]>;
   /** Read from the switch now and compare. @throws Problem hypervisor.not-connected */

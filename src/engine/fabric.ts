@@ -9,6 +9,7 @@ import { Problem } from '../problems.ts';
 import type { Binding, DumpedFlow, Fabric } from '../reconcile/contract.ts';
 import type { Progress } from '../reconcile/progress.ts';
 import type { Engine } from './engine.ts';
+import { hitsOf } from './hits.ts';
 import { startPreview } from './preview.ts';
 import { purposeOf, purposeOfFlow } from './purpose.ts';
 import { findPorts } from './where.ts';
@@ -99,6 +100,7 @@ export function createFabric({ view, engine, progress, plugin, metrics, ready }:
         hypervisors: found.on,
       };
     },
+    hits: (decider) => hitsOf(decider, bindings.placement, fleet.programmed, plugin),
     where: (query) => findPorts(view, query).map((port) => ({ port, binding: bindingOf(port.path) })),
     preview: () => {
       const started = startPreview(

@@ -59,6 +59,15 @@ export type Metric = {
   values: { labels?: Record<string, string>; value: number }[];
 };
 
+/** What a rule or policy decided, and what the connections it allowed have carried both ways since; each end counts. */
+export type Hits = {
+  packets: number;
+  bytes: number;
+  carried: { packets: number; bytes: number };
+  /** Every switch concerned could be asked. */
+  complete: boolean;
+};
+
 /** What the world looks like. Implemented by inventory and reconcile together. */
 export interface Fabric {
   /** Hypervisors that are connected but not approved, with the name each would get. */
@@ -84,6 +93,8 @@ export interface Fabric {
     text: string[];
     hypervisors: string[];
   }>;
+  /** What the flows of a rule or policy have counted, read from the switches now. */
+  hits(decider: Resource<'rule'> | Resource<'policy'>): Promise<Hits>;
   /** Ports by path, name, IP, MAC or ifaceId, of every tenant. */
   where(query: string): { port: Resource<'port'>; binding: Binding | null }[];
   /**

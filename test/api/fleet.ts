@@ -2,7 +2,7 @@
  * Switches without switches: what the API is told by reconcile and inventory, by the rules of the contract. Every
  * commit must be acknowledged by every switch; by itself, or when the test says so.
  */
-import type { Binding, DumpedFlow, Fabric, Status, StatusSource, WaitMode } from '../../src/api/context.ts';
+import type { Binding, DumpedFlow, Fabric, Hits, Status, StatusSource, WaitMode } from '../../src/api/context.ts';
 import type { ChassisFacts } from '../../src/drivers/switch-plugin.ts';
 import type { Intent } from '../../src/intent/intent.ts';
 import type { Path, Resource, ResourceChange } from '../../src/intent/model.ts';
@@ -145,6 +145,13 @@ export class Fleet implements StatusSource, Fabric, Upkeep, TraceService {
     if (!found) throw new Problem('resource.not-found', `Nothing has the cookie ${text}`);
     const { purpose } = found;
     return { flow: found.text, stage: purpose.stage, path: purpose.path, text: [purpose.text], hypervisors: ['hv1'] };
+  }
+
+  /** What the tests say that switches have counted. */
+  counted: Hits = { packets: 0, bytes: 0, carried: { packets: 0, bytes: 0 }, complete: true };
+
+  hits(): Promise<Hits> {
+    return Promise.resolve(this.counted);
   }
 
   where(query: string) {

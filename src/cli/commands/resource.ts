@@ -242,12 +242,31 @@ function shortcut(kind: KindModel, verb: string, summary: string): Command {
   };
 }
 
+/** Kinds whose use the switches count. */
+const counted: ReadonlySet<string> = new Set(['rule', 'policy']);
+
+function hits(kind: KindModel): Command {
+  return {
+    words: [kind.kind, 'hits'],
+    summary: `How many packets ${article(kind)} decided, and what the connections it allowed carry`,
+    details: [
+      'Read from the switches now, which bring their counters up to date about once a second. Both ends of a connection judge: what two ports exchange is counted at each.',
+    ],
+    positionals: [itself(kind)],
+    flags: parentFlags(kind),
+    shared: ['json', 'timeout', 'connection'],
+    examples: lines(kind, 'hits', (example) => `Whether ${kind.kind} ${example.name} is used`),
+    load: async () => (await import('../handlers/hits.ts')).hits,
+  };
+}
+
 export const resourceCommands: Command[] = model.kinds.flatMap((kind) => [
   create(kind),
   get(kind),
   list(kind),
   set(kind),
   remove(kind),
+  ...(counted.has(kind.kind) ? [hits(kind)] : []),
   ...(shortcuts[kind.kind] ?? []).map(({ verb, summary }) => shortcut(kind, verb, summary)),
 ]);
 

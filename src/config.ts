@@ -89,6 +89,22 @@ export const ConfigSchema = Type.Object(
               default: 'gre',
             }),
           ),
+          underlayMtu: Type.Optional(
+            Type.Integer({
+              minimum: 618,
+              maximum: 65_535,
+              description:
+                'Bytes of the IP packets that pass between hypervisors: networks get what the encapsulation leaves of them. On an IPv6 underlay 20 less than it has',
+              default: 1500,
+            }),
+          ),
+          checkMtu: Type.Optional(
+            Type.Boolean({
+              description:
+                'Whether routers tell senders of packets larger than the MTU of the network. Linux before 5.2 would handle every routed packet in user space for it: false there',
+              default: true,
+            }),
+          ),
         },
         closed,
       ),
@@ -145,6 +161,9 @@ export type Config = {
     insecure: boolean;
     driftPolicy: 'mend' | 'report';
     encapsulation: 'gre' | 'vxlan' | 'geneve';
+    /** Bytes. */
+    underlayMtu: number;
+    checkMtu: boolean;
   };
   store: { changes: number };
   log: { level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent' };
@@ -257,6 +276,8 @@ function interpret(file: ConfigFile): { config: Config; faults: FieldError[] } {
         insecure: southbound.insecure ?? false,
         driftPolicy: southbound.driftPolicy ?? 'mend',
         encapsulation: southbound.encapsulation ?? 'gre',
+        underlayMtu: southbound.underlayMtu ?? 1500,
+        checkMtu: southbound.checkMtu ?? true,
       },
       store: { changes: store.changes ?? 100_000 },
       log: { level: log.level ?? 'info' },

@@ -62,7 +62,14 @@ export async function runController(config: Config, extras: ControllerExtras = {
           process.exit(70);
         }),
     });
-    core = await startCore({ store, plugin, log, pluginMetrics: (nameOf) => southboundMetrics(plugin, nameOf) });
+    core = await startCore({
+      store,
+      plugin,
+      log,
+      underlayMtu: config.southbound.underlayMtu,
+      checkMtu: config.southbound.checkMtu,
+      pluginMetrics: (nameOf) => southboundMetrics(plugin, nameOf),
+    });
     const tokens = await Tokens.load(store);
     const audit = await Audit.load(store, {
       onError: (err) => log.warn({ err }, 'old audit records could not be removed'),
@@ -146,6 +153,8 @@ export function startController(options: ControllerOptions): Promise<RunningCont
       insecure: options.insecure ?? false,
       driftPolicy: options.driftPolicy ?? 'mend',
       encapsulation: 'gre',
+      underlayMtu: 1500,
+      checkMtu: true,
     },
     store: { changes: options.changes ?? 100_000 },
     log: { level: options.logLevel ?? 'info' },

@@ -18,8 +18,8 @@ import type { Fabric, Metric } from './reconcile/contract.ts';
 import { Progress } from './reconcile/progress.ts';
 import type { Upkeep } from './reconcile/upkeep.ts';
 import type { Store } from './store/store.ts';
-import type { TraceService } from './trace/service.ts';
 import { createTraceRoom } from './trace/create.ts';
+import type { TraceService } from './trace/service.ts';
 
 export type Core = {
   intent: Intent;
@@ -38,6 +38,10 @@ export type CoreOptions = {
   store: Store;
   plugin: SwitchPlugin;
   log: Logger;
+  /** Bytes; 1500 unless told. */
+  underlayMtu?: number;
+  /** Whether routers tell senders of packets that are too big; they do unless told. */
+  checkMtu?: boolean;
   /** Names of the drivers there are. */
   providers?: ReadonlySet<string>;
   /** Further figures for /metrics, of the plugin. */
@@ -49,15 +53,18 @@ export async function startCore({
   store,
   plugin,
   log,
+  underlayMtu = 1500,
+  checkMtu = true,
   providers = new Set(),
   pluginMetrics = () => Promise.resolve([]),
 }: CoreOptions): Promise<Core> {
   const progress = new Progress();
   const intent = await Intent.open(store, {
     releasable: (freedAt) => progress.passed(freedAt),
+    largestMtu: underlayMtu - plugin.overhead,
     onError: (error) => log.error({ err: error }, 'a listener of intent failed'),
   });
-  const engine = new Engine({ view: intent, store, plugin, progress, log });
+  const engine = new Engine({ view: intent, store, plugin, progress, log, checkMtu });
   const status = new StatusBoard({
     view: intent,
     engine,

@@ -138,6 +138,11 @@ export const problems = {
     title: 'No address is free',
     advice: 'Delete ports that are no longer needed, or order a larger tier.',
   },
+  'mtu.too-large': {
+    status: 400,
+    title: 'The MTU is too large',
+    advice: 'Ask for less, or leave it out; an admin raises it by a larger underlay (southbound.underlayMtu).',
+  },
   'mtu.too-small': {
     status: 400,
     title: 'The MTU is too small',

@@ -144,6 +144,7 @@ export const putProblems: ProblemCode[] = [
   'address.outside',
   'address.in-use',
   'address.exhausted',
+  'mtu.too-large',
   'mtu.too-small',
   'route.next-hop',
   'route.loop',

@@ -39,6 +39,8 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
       return;
     case 'network':
       yield `judge:${change.path}`;
+      if (change.before?.spec.mtu !== change.after?.spec.mtu)
+        for (const tier of view.children('tier', change.path)) yield `tier:${tier.path}`;
       yield* peeringsOf(view, change.path);
       return;
     // Tenants, offerings and hypervisors reach switches through tiers, ports and placement only.

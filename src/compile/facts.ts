@@ -30,7 +30,7 @@ export function tierFacts(view: View, tier: Resource<'tier'>): TierFacts | undef
   const routerMac = generatedMac(tier.number);
   const gateways = [ip(tier.spec.gateway)];
   if (tier.spec.ipv6Gateway !== undefined) gateways.push(ip(tier.spec.ipv6Gateway), linkLocalOf(routerMac));
-  return { number: tier.number, network: network.id, tier: tier.id, routerMac, gateways };
+  return { number: tier.number, network: network.id, tier: tier.id, routerMac, gateways, mtu: network.spec.mtu };
 }
 
 /**

@@ -9,6 +9,8 @@ export type CompileState = {
   placement: Placement;
   /** Hypervisors that are programmed: number -> resource number of the hypervisor resource. */
   hypervisors: ReadonlyMap<HypervisorNumber, number>;
+  /** Whether routers tell senders of packets larger than the MTU of the network. */
+  checkMtu: boolean;
   /** OpenFlow port of the tunnel from one hypervisor to another, where it exists. */
   tunnel(from: HypervisorNumber, to: HypervisorNumber): number | undefined;
 };

@@ -11,7 +11,8 @@ import type { CompileState, Unit } from './state.ts';
 export function tierUnits(state: CompileState, path: Path): Unit[] {
   const { view } = state;
   const tier = view.getAs('tier', path);
-  const facts = tier === undefined ? undefined : tierFacts(view, tier);
+  const known = tier === undefined ? undefined : tierFacts(view, tier);
+  const facts = known === undefined || state.checkMtu ? known : { ...known, mtu: undefined };
   if (tier === undefined || facts === undefined) return [];
   const on = switchesOf(state, tier.parent);
   if (on.length === 0) return [];

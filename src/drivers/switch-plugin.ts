@@ -156,6 +156,8 @@ export interface SwitchEvents {
 }
 
 export interface SwitchPlugin {
+  /** Bytes of the underlay's MTU that the encapsulation takes, over IPv4. */
+  readonly overhead: number;
   /**
    * Canonical bytes of the flows, and of meters they use, as the plugin keeps and compares them. A meter is set before
    * the flows, and goes after them.

@@ -36,6 +36,8 @@ export type EngineOptions = {
   progress: Progress;
   log: Logger /** Milliseconds. */;
   now?(): number;
+  /** Whether routers tell senders of packets that are too big. */
+  checkMtu?: boolean;
 };
 
 /** How long a hypervisor's tunnels are waited for before its switch is brought in line without them, milliseconds. */
@@ -52,6 +54,7 @@ export class Engine {
   readonly #progress: Progress;
   readonly #log: Logger;
   readonly #flusher: ZoneFlusher;
+  readonly #checkMtu: boolean;
   #queue: EngineEvent[] = [];
   #running: Promise<void> | undefined;
   #stopped = false;
@@ -75,6 +78,7 @@ export class Engine {
     this.#plugin = options.plugin;
     this.#progress = options.progress;
     this.#log = options.log;
+    this.#checkMtu = options.checkMtu ?? true;
     this.bindings = new Bindings(options.view, this.fleet);
     this.tunnels = new Tunnels(this.fleet, this.bindings.placement, options.plugin);
     this.#flusher = new ZoneFlusher(this.zones, options.plugin, options.progress, options.log, (h) =>
@@ -100,6 +104,7 @@ export class Engine {
       placement,
       hypervisors: fleet.programmed,
       tunnel: (from, to) => fleet.get(from)?.tunnels.get(to),
+      checkMtu: this.#checkMtu,
     };
   }
 

@@ -28,6 +28,8 @@ export type IntentOptions = {
   /** Milliseconds since the epoch. */
   now?(): number;
   newUid?(): string;
+  /** Bytes of an IP packet that the underlay and the encapsulation leave room for; 1458 unless told: GRE on 1500. */
+  largestMtu?: number;
   /** Told what a listener threw; without it, a warning of the process. */
   onError?(error: unknown): void;
 };
@@ -110,6 +112,7 @@ export class Intent implements View {
     this.#surroundings = {
       now: this.#now,
       newUid: options.newUid ?? randomUUID,
+      largestMtu: options.largestMtu ?? 1_458,
       pools,
       releasable: (freedAtRevision) => options.releasable?.(freedAtRevision) ?? false,
     };

@@ -22,6 +22,7 @@ export function loadState(entries: readonly Entry[]): State {
     log,
     writes: () => false,
     isBroken: () => false,
+    largestMtu: undefined,
     nextNumber: () => {
       throw new Error('The store holds two resources with one MAC');
     },

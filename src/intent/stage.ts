@@ -37,6 +37,7 @@ export type Surroundings = {
   newUid(): string;
   pools: IdPools;
   releasable: Releasable;
+  largestMtu: number;
 };
 
 export type StageOptions = { many: boolean; restrictedAllowed: boolean };
@@ -109,6 +110,10 @@ class Stage implements Staging {
   readonly writes = (path: Path): boolean => this.#written.has(path);
 
   readonly isBroken = (path: Path): boolean => this.#broken.has(path);
+
+  get largestMtu(): number {
+    return this.#surroundings.largestMtu;
+  }
 
   readonly nextNumber = (): number => this.#begunIds().next('resource-number');
 

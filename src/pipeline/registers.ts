@@ -24,6 +24,7 @@ export const registers = {
   log: register('log', 'reg0', 3, 1, 'What decided asks for a line in the log'),
   routed: register('routed', 'reg0', 4, 1, "The packet came through the router of its sender's tier"),
   steered: register('steered', 'reg0', 5, 1, 'The packet is on its way to a port of a steering rule'),
+  tooBig: register('tooBig', 'reg0', 6, 1, 'The packet is larger than the MTU of the network'),
   router: register('router', 'reg0', 7, 1, 'The neighbour advertisement speaks for a router'),
   outPort: register('outPort', 'reg2', 0, 32, 'OpenFlow port the frame leaves by, on this switch'),
   rule: register(

@@ -227,6 +227,7 @@ const declared = {
     next: ['NextHop', 'Lookup'],
     controller: 'what the sender is to be told of by ICMP; answered without a look at intent',
     priorities: [
+      one(expiredPriority + 2, 'larger than the MTU of the network: the sender is told'),
       one(expiredPriority + 1, 'no time to live left: the sender is told'),
       one(expiredPriority, 'no time to live left: dropped'),
       one(unreachablePriority, 'no route: the sender is told'),

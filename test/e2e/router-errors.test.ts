@@ -67,4 +67,15 @@ test('time exceeded and unreachable, of both IP versions, from the gateway of th
     /From fd00:10:0:1::1 icmp_seq=1 Destination unreachable: Address unreachable/,
   );
   expect(await told('fd00:99::1')).toMatch(/From fd00:10:0:1::1 icmp_seq=1 Destination unreachable: No route/);
+
+  // Larger than the network carries, where the VM's interface takes it (1400): what fits goes on.
+  await lab.admin('PUT', `/v1/${network}?wait=programmed`, { ...orders[1]!.spec, mtu: 1300 });
+  expect(await told('-M', 'do', '-s', '1272', '10.0.2.11')).toMatch(/1 received/);
+  expect(await told('-M', 'do', '-s', '1273', '10.0.2.11')).toMatch(
+    /From 10\.0\.1\.1 icmp_seq=1 Frag needed and DF set \(mtu = 1300\)/,
+  );
+  expect(await told('-M', 'do', '-s', '1252', 'fd00:10:0:2::11')).toMatch(/1 received/);
+  expect(await told('-M', 'do', '-s', '1253', 'fd00:10:0:2::11')).toMatch(
+    /From fd00:10:0:1::1 icmp_seq=1 Packet too big: mtu=1300/,
+  );
 }, 90_000);

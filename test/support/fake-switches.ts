@@ -18,6 +18,7 @@ import type { Flow, Meter } from '../../src/pipeline/flow.ts';
 import { tableName } from '../../src/pipeline/tables.ts';
 
 export class FakeSwitches implements SwitchPlugin {
+  readonly overhead = 42;
   readonly units = new Map<HypervisorNumber, Map<string, Uint8Array>>();
   readonly admitted = new Map<HypervisorNumber, Admission>();
   readonly readied = new Set<HypervisorNumber>();

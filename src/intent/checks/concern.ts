@@ -28,6 +28,8 @@ export type Staging = {
   /** Whether the transaction writes the path, or failed to: errors that only follow from that are not told. */
   readonly writes: (path: Path) => boolean;
   readonly isBroken: (path: Path) => boolean;
+  /** Bytes of an IP packet that the underlay and the encapsulation leave room for; undefined while the store is read. */
+  readonly largestMtu: number | undefined;
   /** The next resource number. */
   readonly nextNumber: () => number;
 };

@@ -5,6 +5,7 @@ import type { Concern } from './concern.ts';
 import { gateway } from './gateway.ts';
 import { ifaceId } from './iface-id.ts';
 import { portMac, routerMac } from './mac.ts';
+import { mtu } from './mtu.ts';
 import { networkPrefix } from './network-prefix.ts';
 import { neededHops } from './next-hops.ts';
 import { offeringProviders } from './offering.ts';
@@ -23,7 +24,7 @@ const all: { [K in Kind]: readonly Concern<K>[] } = {
   quota: [],
   tenant: [],
   policy: [trafficMeaning],
-  network: [networkPrefix, peeredPrefix, withinQuota('network')],
+  network: [networkPrefix, mtu, peeredPrefix, withinQuota('network')],
   peering: [peering],
   tier: [tierPrefix, gateway, routerMac],
   port: [portMac, portAddresses, ifaceId, addressPairs, neededHops, withinQuota('port')],

@@ -1,4 +1,4 @@
-/** The prefixes of a network: subnets of its own, and around all its tiers; and an MTU that its IP versions can do with. */
+/** The prefixes of a network: subnets of its own, and around all its tiers. */
 import { canonicalIpPrefix, containsIpPrefix } from '../ip.ts';
 import type { Path, Resource } from '../model.ts';
 import type { State } from '../state.ts';
@@ -12,9 +12,6 @@ export const networkLengths: Readonly<Record<Family, Lengths>> = {
   6: { shortest: 16, longest: 126 },
 };
 
-/** What every host of the version must take, in bytes (RFC 791, RFC 8200). */
-const leastMtu = { 4: 576, 6: 1280 } as const;
-
 export const networkPrefix: Concern<'network'> = {
   normalise(spec) {
     if (spec.ipv6Cidr !== undefined) spec.ipv6Cidr = canonicalIpPrefix(spec.ipv6Cidr);
@@ -25,13 +22,6 @@ export const networkPrefix: Concern<'network'> = {
       const text = spec[cidrOf[family]];
       if (text !== undefined) judgeSubnet(text, networkLengths[family], `/${cidrOf[family]}`, report);
     }
-    const least = leastMtu[spec.ipv6Cidr === undefined ? 4 : 6];
-    if (spec.mtu !== undefined && spec.mtu < least)
-      report(
-        '/mtu',
-        'mtu.too-small',
-        `${spec.mtu} bytes are too few: ${spec.ipv6Cidr ? 'IPv6' : 'IPv4'} needs ${least}`,
-      );
   },
 
   conclude({ state, writes }, draft, before, report) {

@@ -15,7 +15,7 @@ export const network = defineResource({
       mtu: Type.Optional(
         Type.Integer({
           minimum: 1,
-          maximum: 9000,
+          maximum: 65_535,
           description:
             'Largest IP packet, in bytes: 576 at least, with IPv6 1280; what the underlay leaves when left out',
         }),
@@ -27,6 +27,7 @@ export const network = defineResource({
     },
     { additionalProperties: false },
   ),
+  serverFilled: ['mtu'],
   references: [{ field: '/offering', kind: 'offering', within: 'top' }],
   writers: ['orchestrator', 'tenant'],
   tenantReads: true,

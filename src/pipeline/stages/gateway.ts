@@ -18,6 +18,8 @@ export type TierFacts = {
   routerMac: number;
   /** Gateway addresses, the router's link-local one among them where the tier has IPv6. */
   gateways: readonly Ip[];
+  /** Bytes of an IP packet; larger ones are not routed. */
+  mtu: number | undefined;
 };
 
 const echo = { v4: { request: 8, reply: 0 }, v6: { request: 128, reply: 129 } } as const;

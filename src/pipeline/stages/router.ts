@@ -4,10 +4,10 @@
  */
 import { cookie } from '../cookie.ts';
 import type { Action, Flow, Match } from '../flow.ts';
-import { load, matching, registers } from '../registers.ts';
+import { load, matching, registers, subfield } from '../registers.ts';
 import { expiredPriority, routePriority, tables, unreachablePriority } from '../tables.ts';
 import { isLinkLocal, type TierFacts } from './gateway.ts';
-import { timeExceeded, unreachable } from './icmp-error.ts';
+import { checkTooBig, timeExceeded, tooBig, unreachable } from './icmp-error.ts';
 import { type IpPrefix, ipVersions, type PortFacts, toIp, toPrefix } from './ports.ts';
 
 /** Frames to the router of the tier they are in. */
@@ -17,7 +17,7 @@ export function enterRouter(tier: TierFacts): Flow {
     priority: 100,
     cookie: cookie(tables.Router.id, tier.number),
     match: matching({ eth_dst: tier.routerMac }, registers.tier, tier.tier),
-    actions: [],
+    actions: tier.mtu === undefined ? [] : [checkTooBig(tier.mtu, subfield(registers.tooBig))],
     goto: tables.Route.id,
   };
 }
@@ -53,6 +53,18 @@ export function routerErrors(tier: TierFacts): Flow[] {
     .filter((gateway) => !isLinkLocal(gateway))
     .flatMap((gateway) => [
       ...timeExceeded({ ...at(tables.Route.id, expiredPriority + 1), gateway }),
+      ...(tier.mtu === undefined
+        ? []
+        : [
+            tooBig(
+              {
+                ...at(tables.Route.id, expiredPriority + 2),
+                match: matching(match, registers.tooBig, 1),
+                gateway,
+              },
+              tier.mtu,
+            ),
+          ]),
       unreachable({ ...at(tables.Route.id, unreachablePriority), gateway }, 'netUnreachable'),
       unreachable({ ...at(tables.NextHop.id, unreachablePriority), gateway }, 'hostUnreachable'),
     ]);

@@ -2,17 +2,17 @@
  * From how a packet ended to why: what decided, who could order otherwise, and what. Written for operators and tenants
  * alike, so no hypervisor is named here.
  */
-import { formatIp } from '../intent/ip.ts';
+import { formatIp, parseIp } from '../intent/ip.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
 import { networkOf, tenantOf } from '../intent/path.ts';
 import type { Placement } from '../inventory/placement.ts';
 import { cookieResource } from '../pipeline/cookie.ts';
 import type { Flow } from '../pipeline/flow.ts';
-import { registers, subfield } from '../pipeline/registers.ts';
+import { type Register, registers, subfield } from '../pipeline/registers.ts';
 import type { Decision, Verdict } from './answer.ts';
 import { beginsJudgement, carriesOut, decides, routes, type Side, type Stop, sideFrom, stopAt } from './decisions.ts';
 import type { Lookup } from './interpreter.ts';
-import { missingRoute, missingRule, openedService, tierWith, unroutable } from './orders.ts';
+import { holds, missingRoute, missingRule, openedService, tierWith, unroutable } from './orders.ts';
 import type { Packet } from './packet.ts';
 import type { Resolved } from './request.ts';
 import type { End, Walk } from './walk.ts';
@@ -49,7 +49,7 @@ function conclude(around: Explained, asked: Resolved, walk: Walk, end: End, deci
   };
   switch (end.kind) {
     case 'delivered':
-      return { outcome: 'delivered', reason: 'delivered', text: `Delivered to ${around.inWords(end.port)}`, needs: [] };
+      return { outcome: 'delivered', reason: 'delivered', text: deliveredText(around, walk, end, target), needs: [] };
     case 'answered':
       return { outcome: 'answered', reason: 'answered', text: `The switch answers for ${target} itself`, needs: [] };
     case 'unknown':
@@ -84,7 +84,38 @@ function notFollowed(end: Extract<End, { kind: 'group' | 'too-deep' | 'unknown-p
 /** The route table drops what has no time to live left before it looks for a route. */
 function stopOf(at: Lookup): Stop {
   const stop = stopAt(at.table);
-  return stop === 'no-route' && (at.packet.get('ip_ttl') ?? 64n) <= 1n ? 'time-to-live' : stop;
+  if (stop !== 'no-route') return stop;
+  if ((at.packet.get('ip_ttl') ?? 64n) <= 1n) return 'time-to-live';
+  return flagged(at.packet, 'tooBig') ? 'too-big' : stop;
+}
+
+function flagged(packet: Packet, name: string): boolean {
+  const flag = Object.values<Register>(registers).find((r) => r.name === name);
+  return flag !== undefined && packet.read(subfield(flag)) === 1n;
+}
+
+function deliveredText(
+  { view, inWords }: Explained,
+  { hops }: Walk,
+  end: Extract<End, { kind: 'delivered' }>,
+  target: string,
+): string {
+  const text = `Delivered to ${inWords(end.port)}`;
+  const port = view.getAs('port', end.port);
+  const has = port?.spec.ips.includes(target) ?? false;
+  const pairs = port?.spec.allowedAddressPairs ?? [];
+  if (
+    has ||
+    pairs.some(({ ip }) => holds(ip.includes('/') ? ip : `${ip}/${ip.includes(':') ? 128 : 32}`, parseIp(target)!))
+  )
+    return text;
+  for (const { events } of hops)
+    for (const e of events) {
+      const by = e.kind === 'lookup' && e.flow !== undefined ? view.byNumber(cookieResource(e.flow.cookie)) : undefined;
+      if (by?.kind === 'route' || by?.kind === 'steering')
+        return `${text}, which has to pass it on to ${target}: ${by.kind} ${by.name}`;
+    }
+  return text;
 }
 
 function denied({ view }: Explained, asked: Resolved, decisions: readonly Decision[]): Conclusion {

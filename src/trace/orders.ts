@@ -107,7 +107,7 @@ function has({ spec }: Resource<'network'>, ip: Ip): boolean {
   return holds(spec.cidr, ip) || (spec.ipv6Cidr !== undefined && holds(spec.ipv6Cidr, ip));
 }
 
-function holds(prefix: string, ip: Ip): boolean {
+export function holds(prefix: string, ip: Ip): boolean {
   const parsed = parseIpPrefix(prefix);
   return parsed !== undefined && isIn(parsed, ip);
 }

@@ -20,8 +20,9 @@ export function describeHops(words: Words, { hops, ends }: Walk): AnsweredHop[] 
   });
 }
 
-function arrives({ fleet, inWords }: Words, { from }: Hop): string {
+function arrives({ fleet, inWords }: Words, { from, passedOn }: Hop): string {
   if (from === undefined) return 'from an unknown port';
+  if (passedOn && from.kind === 'vm') return `from ${inWords(from.port)}, taken to have passed it on`;
   return from.kind === 'vm' ? `from ${inWords(from.port)}` : `by the tunnel from ${fleet.name(from.peer)}`;
 }
 

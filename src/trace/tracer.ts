@@ -1,9 +1,10 @@
 /** Traces a packet of a port: its neighbour question first, then the packet, over switches as they are now. */
 import { formatMac, parseMac } from '../intent/addresses.ts';
 import { formatIp, parseIp } from '../intent/ip.ts';
-import type { Path } from '../intent/model.ts';
+import type { Path, View } from '../intent/model.ts';
 import { networkOf } from '../intent/path.ts';
 import { canonicalProtocol } from '../intent/protocols.ts';
+import { cookieResource } from '../pipeline/cookie.ts';
 import { fieldProblem } from '../problems.ts';
 import type { Answer, Asked, Neighbour, Verdict } from './answer.ts';
 import { Connections } from './connections.ts';
@@ -15,7 +16,7 @@ import { answeredMac, neighbourRequest, probePacket } from './probe.ts';
 import { firstHop, type Resolved, resolve, type TraceRequest } from './request.ts';
 import { describeHops } from './steps.ts';
 import { type Surroundings, SwitchesNow } from './surroundings.ts';
-import { type Assumed, type Walk, walk } from './walk.ts';
+import { type Assumed, type End, joined, passedOn, type Walk, walk } from './walk.ts';
 
 /** A trace that got as far as its first packet, with all it went through. */
 export type Followed = { asked: Resolved; mac: number; walk: Walk; verdict: Verdict };
@@ -65,7 +66,8 @@ export class Tracer {
     // Read anew just before: what other packets count meanwhile is not to be taken for ours.
     const packet = packetOf(asked, mac);
     const { hypervisor } = asked.sender.bound;
-    const walked = await walk(new SwitchesNow(this.#around), { hypervisor, packet: packet.copy() });
+    const start = { hypervisor, packet: packet.copy() };
+    const walked = await this.#throughHops(new SwitchesNow(this.#around), start, new Map());
     const hops = describeHops(this.#around, walked);
     const verdict = explain(this.#around, asked, walked);
     const live = await sendLive(this.#around.plugin, hypervisor, packet, walked, hops, verdict);
@@ -88,8 +90,27 @@ export class Tracer {
 
   async #send(switches: SwitchesNow, asked: Resolved, mac: number, assumed: Assumed): Promise<Followed> {
     const { hypervisor } = asked.sender.bound;
-    const walked = await walk(switches, { hypervisor, packet: packetOf(asked, mac) }, assumed);
+    const walked = await this.#throughHops(switches, { hypervisor, packet: packetOf(asked, mac) }, assumed);
     return { asked, mac, walk: walked, verdict: explain(this.#around, asked, walked) };
+  }
+
+  /** Ports of steering rules are taken to pass on what they are given: that is what they are there for. */
+  async #throughHops(
+    switches: SwitchesNow,
+    start: { hypervisor: number; packet: Packet },
+    assumed: Assumed,
+  ): Promise<Walk> {
+    const { view, placement } = this.#around;
+    let walked = await walk(switches, start, assumed);
+    for (let passed = 0; passed < mostSteered; passed++) {
+      const at = walked.ends.find((end) => end.kind === 'delivered' && steeredTo(view, walked, end));
+      if (at?.kind !== 'delivered') break;
+      const bound = placement.get(at.port);
+      const onward = bound && passedOn(at.packet, bound.ofport);
+      if (bound === undefined || onward === undefined) break;
+      walked = joined(walked, at, await walk(switches, { hypervisor: bound.hypervisor, packet: onward }, assumed));
+    }
+    return walked;
   }
 
   /** The request a reply answers: from the other port. */
@@ -154,6 +175,23 @@ export class Tracer {
       length: asked.length,
     };
   }
+}
+
+/** Ports that a steering rule may name. */
+const mostSteered = 8;
+
+/** Whether the port is one that a steering rule, by whose flows the packet went on this switch, sends it through. */
+function steeredTo(view: View, { hops }: Walk, end: Extract<End, { kind: 'delivered' }>): boolean {
+  const name = end.port.slice(end.port.lastIndexOf('/') + 1);
+  // The switch before may be the one that steered.
+  const near = hops.slice(Math.max(0, end.hop - 1), end.hop + 1);
+  return near.some(({ events }) =>
+    events.some((e) => {
+      if (e.kind !== 'lookup' || e.flow === undefined) return false;
+      const rule = view.byNumber(cookieResource(e.flow.cookie));
+      return rule?.kind === 'steering' && rule.spec.via.includes(name) && rule.parent === networkOf(end.port);
+    }),
+  );
 }
 
 function packetOf({ sender, target, ...asked }: Resolved, mac: number): Packet {

@@ -25,6 +25,8 @@ export type Hop = {
   inPort: number;
   /** Undefined where the packet came in by a port that Keyway does not know. */
   from: Attached | undefined;
+  /** The VM there has been given the packet, and is taken to pass it on as a router does. */
+  passedOn?: true;
   events: TraceEvent[];
 };
 
@@ -117,6 +119,29 @@ function inside(events: readonly TraceEvent[], hop: number): End {
   if (events.some((e) => e.kind === 'ttl-expired')) return { kind: 'ttl-expired', hop, at };
   const last = events.findLast((e) => e.kind === 'controller');
   return { kind: last === undefined ? 'refused' : 'to-controller', hop, at };
+}
+
+/**
+ * What a VM that routes makes of a packet it was given: one to the router that gave it, with a lower time to live.
+ * Undefined where it has none left.
+ */
+export function passedOn(given: Packet, inPort: number): Packet | undefined {
+  const packet = given.copy();
+  const ttl = packet.get('ip_ttl') ?? 0n;
+  if (ttl <= 1n) return undefined;
+  packet.set('ip_ttl', ttl - 1n);
+  packet.set('eth_src', given.get('eth_dst') ?? 0n);
+  packet.set('eth_dst', given.get('eth_src') ?? 0n);
+  packet.set('in_port', inPort);
+  return packet;
+}
+
+/** Both as one: the second begins where an end of the first was. */
+export function joined(first: Walk, end: End, second: Walk): Walk {
+  const offset = first.hops.length;
+  const hops = second.hops.map((hop, i): Hop => (i === 0 ? { ...hop, passedOn: true } : hop));
+  const ends = second.ends.map((e): End => ({ ...e, hop: e.hop + offset }));
+  return { hops: [...first.hops, ...hops], ends: [...first.ends.filter((e) => e !== end), ...ends] };
 }
 
 function lastLookup(events: readonly TraceEvent[]): Lookup {

@@ -116,6 +116,14 @@ test.each([
     [`an allow rule in ${shop} from tier web to tier db, tcp 5433`],
   ],
   ['--from a1 --to b2 --dport 5432 --state established', 'delivered', /Delivered/, []],
+  ['--from a1 --to b2 --dport 5000 --proto udp', 'delivered', /Delivered to port b2/, []],
+  ['--from a1 --to a2 --dport 5000 --proto udp', 'delivered', /Delivered to port a2/, []],
+  [
+    '--from a1 --to 192.168.7.9 --dport 5000 --proto udp',
+    'delivered',
+    /Delivered to port b1 .*, which has to pass it on to 192.168.7.9: route branch/,
+    [],
+  ],
   ['--from a1 --to 10.0.1.1', 'answered', /answers for 10.0.1.1 itself/, []],
   ['--from a1 --to fd00:1:0:2::12', 'delivered', /Delivered to port b2/, []],
   [
@@ -163,6 +171,21 @@ test.each([
   expect(status, `${from} ${to}`).not.toBe(0);
   expect(stderr).toContain(field);
   expect(stderr).toContain(code);
+});
+
+test('steered packets are followed through the ports that pass them on', skip, async () => {
+  const { stdout } = await run('--from a1 --to a2 --dport 5000 --proto udp -o json');
+  const { hops, verdict } = JSON.parse(stdout);
+  expect(hops.map((hop: { hypervisor: string; arrives: string }) => `${hop.hypervisor} ${hop.arrives}`)).toEqual([
+    'hv1 from port a1 of network shop of tenant acme',
+    'hv2 by the tunnel from hv1',
+    'hv2 from port b5 of network shop of tenant acme, taken to have passed it on',
+    'hv1 by the tunnel from hv2',
+  ]);
+  expect(verdict.decisions.map((d: { side: string; action: string }) => [d.side, d.action])).toEqual([
+    ['sender', 'allow'],
+    ['receiver', 'allow'],
+  ]);
 });
 
 test('the page names hypervisors, tables, flows and who ordered', skip, async () => {

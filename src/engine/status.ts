@@ -201,8 +201,13 @@ export class StatusBoard implements StatusSource {
     if (resource.kind === 'port') {
       found.push(this.#boundness(resource));
       for (const c of engine.bindings.conflicts(resource)) {
-        if (c.hypervisor === engine.lacksZone.get(resource.path)) continue;
-        const message = `hypervisor ${engine.fleet.name(c.hypervisor)} shows an interface with this ifaceId too, and does not get it`;
+        const name = engine.fleet.name(c.hypervisor);
+        if (resource.spec.hypervisors?.includes(name) === true) {
+          const message = `hypervisor ${name} shows the interface too, and gets the port when the other lets it go`;
+          found.push({ condition: condition('Migrating', 'True', 'BothPlugged', message), state: 'programmed' });
+          continue;
+        }
+        const message = `hypervisor ${name} shows an interface with this ifaceId too, and does not get it`;
         found.push({ condition: condition('BindingConflict', 'True', 'SecondClaim', message), state: 'degraded' });
       }
       const failure = engine.compiler.failures.get(`port:${resource.path}`);

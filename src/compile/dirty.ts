@@ -76,8 +76,10 @@ export function* dirtyByPlacement(state: CompileState, effect: PlacementEffect):
     yield `judge:${network}`;
     if (view.count('steering', network) > 0) yield `steering:${network}`;
     yield* peeringsOf(view, network);
-    for (const peer of peersOf(view, network))
+    for (const peer of peersOf(view, network)) {
       for (const port of placement.boundPortsOf(peer.path)) yield `port:${port}`;
+      yield `extra:${peer.path}`;
+    }
   }
   if (effect.tenantHosts.length > 0) {
     const tenant = parentPath(network);

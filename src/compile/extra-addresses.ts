@@ -3,7 +3,8 @@
  * compiled together, because an address may be several ports' at once; what a switch needs to know of it depends on which
  * of them it has itself.
  */
-import { formatIp, isIn } from '../intent/ip.ts';
+import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
+import { formatIp, hostPrefix, isIn } from '../intent/ip.ts';
 import type { Path, Resource } from '../intent/model.ts';
 import type { Flow } from '../pipeline/flow.ts';
 import { answerNeighbours } from '../pipeline/stages/neighbour.ts';
@@ -21,10 +22,10 @@ import {
 import { ipPrefix } from './addresses.ts';
 import { portEpoch } from './epochs.ts';
 import { isHost, portFacts, tierPrefixes } from './facts.ts';
-import { isRouted, switchesOf } from './routing.ts';
+import { isRouted, peersOf, switchesOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
 
-type Bound = LocalPort & { hypervisor: number };
+type Bound = LocalPort & { hypervisor: HypervisorNumber };
 
 /** An address and who may have it, each under which MAC. */
 type Virtual = { ip: Ip; by: { port: Bound; mac: number }[] };
@@ -52,6 +53,38 @@ export function extraUnits(state: CompileState, network: Path): Unit[] {
     const flows = [...flowsOn(hypervisor, ports, shared)];
     if (flows.length > 0) units.push({ key: `extra/${owner.number}/${hypervisor}`, on: [hypervisor], flows });
   }
+  return shared.length === 0 ? units : [...units, ...beyond(state, network, shared)];
+}
+
+/**
+ * In peered networks: a sender there finds the addresses, and what comes from them is admitted. Prefixes among the pairs
+ * are no addresses of the network, and a peering does not lead to them.
+ */
+function beyond(state: CompileState, network: Path, shared: readonly Virtual[]): Unit[] {
+  const { view } = state;
+  const [number, on] = [view.getAs('network', network)?.number, switchesOf(state, network)];
+  const units: Unit[] = [];
+  const others = new Set<HypervisorNumber>();
+  for (const peer of peersOf(view, network)) {
+    for (const hypervisor of switchesOf(state, peer.path)) {
+      if (!on.includes(hypervisor)) others.add(hypervisor);
+      const flows = shared.flatMap(({ ip, by }) => {
+        const hosts = new Map(by.map(({ port }) => [port.hypervisor, port]));
+        hosts.delete(hypervisor);
+        const pair = { prefix: hostPrefix(ip), mac: 0 };
+        return [...hosts].map(([host, port]) => admitPair({ ...port, network: peer.id }, pair, host));
+      });
+      if (flows.length > 0)
+        units.push({ key: `extra/${number}/in/${peer.number}/${hypervisor}`, on: [hypervisor], flows });
+    }
+  }
+  const flows = shared.flatMap(({ ip, by }) => {
+    const [first, ...more] = by.map(({ port, mac }): Claimant => ({ port, mac, at: { peer: port.hypervisor } }));
+    return first === undefined
+      ? []
+      : [...nextHops({ ...first.port, mac: first.mac, ips: [ip] }), lookupVirtual(ip, [first, ...more])];
+  });
+  if (others.size > 0) units.push({ key: `extra/${number}/beyond`, on: [...others].sort((a, b) => a - b), flows });
   return units;
 }
 

@@ -1,6 +1,7 @@
 /** What the API says of how far each object is. Worked out when asked, from what concerns the object only. */
 
 import { hopFault } from '../compile/route.ts';
+import type { Subject } from '../compile/state.ts';
 import type { HypervisorNumber, Rejection } from '../drivers/switch-plugin.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
 import type { Condition, State, Status, StatusSource } from '../reconcile/contract.ts';
@@ -210,17 +211,10 @@ export class StatusBoard implements StatusSource {
         const message = `hypervisor ${name} shows an interface with this ifaceId too, and does not get it`;
         found.push({ condition: condition('BindingConflict', 'True', 'SecondClaim', message), state: 'degraded' });
       }
-      const failure = engine.compiler.failures.get(`port:${resource.path}`);
-      if (failure !== undefined)
-        found.push({ condition: condition('Compiled', 'False', 'CompilerError', failure), state: 'failed' });
     }
-    if (resource.kind === 'rule') {
-      const failure = engine.compiler.failures.get(
-        `rules:${resource.parent}:${resource.spec.priority}:${resource.spec.action}`,
-      );
-      if (failure !== undefined)
-        found.push({ condition: condition('Compiled', 'False', 'CompilerError', failure), state: 'failed' });
-    }
+    const failure = engine.compiler.failures.get(subjectOf(resource));
+    if (failure !== undefined)
+      found.push({ condition: condition('Compiled', 'False', 'CompilerError', failure), state: 'failed' });
     if (resource.kind === 'route') {
       const fault = hopFault({ view: this.#options.view, placement: engine.bindings.placement }, resource);
       const { nextHop } = resource.spec;
@@ -351,6 +345,11 @@ export class StatusBoard implements StatusSource {
     const state: State = open ? 'deleting' : 'programmed';
     return { state, observedRevision: observed, programmedRevision: open ? 0 : observed, conditions: [] };
   }
+}
+
+/** What is compiled for the object by itself, or together with its like. */
+function subjectOf({ kind, path, parent, spec }: Resource): Subject {
+  return kind === 'rule' ? `rules:${parent}:${spec.priority}:${spec.action}` : `${kind}:${path}`;
 }
 
 const rank: Record<State, number> = { programmed: 0, degraded: 1, pending: 2, deleting: 3, failed: 4 };

@@ -47,6 +47,19 @@ test('a VM is the way to a prefix, as far as its address pairs let it speak for 
     { path: `${office}/ports/desk`, spec: desk },
     { path: `${office}/rules/in`, spec: allow({ cidr: '10.0.1.0/24' }, { tier: 'desks' }) },
     { path: `${shop}/rules/out`, spec: allow({ tier: 'web' }, { cidr: '10.9.0.0/16' }) },
+    // An address that a VM has beside its own.
+    {
+      path: `${shop}/ports/web2`,
+      spec: {
+        tier: 'web',
+        mac: macOf('web2'),
+        ips: [ipOf('web2')],
+        ifaceId: 'acme-web2',
+        allowedAddressPairs: [{ ip: '10.0.1.100' }],
+      },
+    },
+    { path: `${shop}/rules/more`, spec: allow({ cidr: '10.9.0.0/16' }, { cidr: '10.0.1.100/32' }) },
+    { path: `${office}/rules/more`, spec: allow({ tier: 'desks' }, { cidr: '10.0.1.100/32' }) },
   ]);
   const vm = await lab.addVm({
     name: 'acme-desk',
@@ -63,6 +76,8 @@ test('a VM is the way to a prefix, as far as its address pairs let it speak for 
   await lab.killController();
   expect(await acme.web1.ping('10.9.1.11')).toBe(true);
   expect(await acme.web2.ping('10.9.1.11')).toBe(true);
+  await acme.web2.exec('ip', ['addr', 'add', '10.0.1.100/24', 'dev', 'eth0']);
+  expect(await vm.ping('10.0.1.100')).toBe(true);
   // Neither the other way nor from another tier did anybody order it, nor does it lead on to the shop's own routes.
   expect(await vm.ping(ipOf('web1'), refused)).toBe(false);
   expect(await acme.db1.ping('10.9.1.11', refused)).toBe(false);

@@ -29,9 +29,9 @@ async function open(): Promise<{ core: Core; fake: FakeSwitches }> {
 
 type Rig = Awaited<ReturnType<typeof open>>;
 
-/** The interfaces of a hypervisor: these, one of the db tier, and on two of them one of the other network. */
+/** The interfaces of a hypervisor: these, and one of the db tier or, on two of them, of the other network. */
 function show({ fake }: Rig, host: number, ifaceIds: string[]): void {
-  const all = [`db-${host}`, ...(host === 1 ? [] : [`lab-${host}`]), ...ifaceIds];
+  const all = [host === 1 ? 'db-1' : `lab-${host}`, ...ifaceIds];
   fake.interfaces(
     host,
     all.map((ifaceId, i) => ({ ifaceId, name: ifaceId, ofport: 10 + i })),

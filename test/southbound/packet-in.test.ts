@@ -182,7 +182,7 @@ test('expired and oversized packets are answered at once, out of the port they c
   await using both = await connected({ settings: { packetIns } });
   const { under, ovs, port } = both;
   const gateway = { family: 4, value: 0x0a000001 } as const;
-  const place = { table: 34, cookie: cookie(34, 9), match: {}, gateway };
+  const place = { table: 34, cookie: cookie(34, 9), match: {}, gateway, meter: 7 };
   const larger = { reg0: { value: 0x40, mask: 0x40 } };
   const flows: Flow[] = [
     flow(9, 0, {
@@ -194,7 +194,8 @@ test('expired and oversized packets are answered at once, out of the port they c
     ...timeExceeded({ ...place, priority: 20 }),
     tooBig({ ...place, priority: 10, match: larger }, 500),
   ];
-  await under.program({ a: flows });
+  const meter = { id: 7, cookie: cookie(34, 9), unit: 'pktps', rate: 100, burst: 100 } as const;
+  await under.program({ a: flows }, [1], { a: [meter] });
   await ovs.appctl('netdev-dummy/receive', 'p1', udp(1));
   await ovs.appctl('netdev-dummy/receive', 'p1', udp(64, 100));
   await ovs.appctl('netdev-dummy/receive', 'p1', udp(64, 600));

@@ -12,8 +12,8 @@ import { ethType, type Ip } from './ports.ts';
 const ethernetHeader = 14;
 
 /** Has the sender told; `mtu` in bytes of an IP packet, for `tooBig`. */
-export function sendIcmpError(kind: IcmpErrorKind, gateway: Ip, mtu = 0): Action {
-  return { type: 'controller', userdata: icmpErrorUserdata({ kind, gateway, mtu }) };
+export function sendIcmpError(kind: IcmpErrorKind, gateway: Ip, meter: number, mtu = 0): Action {
+  return { type: 'controller', userdata: icmpErrorUserdata({ kind, gateway, mtu }), meter };
 }
 
 export type IcmpErrorPlace = {
@@ -24,26 +24,28 @@ export type IcmpErrorPlace = {
   match: Match;
   /** Of the tier whose router would speak. Its family is that of the packets. */
   gateway: Ip;
+  /** Id of the meter that limits them. */
+  meter: number;
 };
 
 /** Packets that would leave a router with TTL 0: RFC 1812 section 5.3.1, RFC 8200 section 3. */
-export function timeExceeded({ table, priority, cookie, match, gateway }: IcmpErrorPlace): Flow[] {
+export function timeExceeded({ table, priority, cookie, match, gateway, meter }: IcmpErrorPlace): Flow[] {
   return [0, 1].map((ttl) => ({
     table,
     priority,
     cookie,
     match: { ...match, eth_type: etherTypeOf(gateway), ip_ttl: ttl },
-    actions: [sendIcmpError('timeExceeded', gateway)],
+    actions: [sendIcmpError('timeExceeded', gateway, meter)],
   }));
 }
 
 /** Packets for which there is no way on (or, told by `kind`, none allowed). */
 export function unreachable(
-  { table, priority, cookie, match, gateway }: IcmpErrorPlace,
+  { table, priority, cookie, match, gateway, meter }: IcmpErrorPlace,
   kind: Exclude<IcmpErrorKind, 'tooBig' | 'timeExceeded'> = 'netUnreachable',
 ): Flow {
   const eth_type = etherTypeOf(gateway);
-  return { table, priority, cookie, match: { ...match, eth_type }, actions: [sendIcmpError(kind, gateway)] };
+  return { table, priority, cookie, match: { ...match, eth_type }, actions: [sendIcmpError(kind, gateway, meter)] };
 }
 
 /** Sets the bit where the packet is larger than the MTU. Costs a branch in every megaflow that passes it. */
@@ -55,9 +57,15 @@ export function checkTooBig(mtu: number, target: Subfield): Action {
  * Packets too big for the link they would take; `match` holds the bit that `checkTooBig` set. IPv4 packets that may be
  * fragmented are told as well: nothing here fragments.
  */
-export function tooBig({ table, priority, cookie, match, gateway }: IcmpErrorPlace, mtu: number): Flow {
+export function tooBig({ table, priority, cookie, match, gateway, meter }: IcmpErrorPlace, mtu: number): Flow {
   const eth_type = etherTypeOf(gateway);
-  return { table, priority, cookie, match: { ...match, eth_type }, actions: [sendIcmpError('tooBig', gateway, mtu)] };
+  return {
+    table,
+    priority,
+    cookie,
+    match: { ...match, eth_type },
+    actions: [sendIcmpError('tooBig', gateway, meter, mtu)],
+  };
 }
 
 function etherTypeOf(ip: Ip): number {

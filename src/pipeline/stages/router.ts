@@ -3,12 +3,15 @@
  * the switch where the packet starts (RFC 1812). What is rewritten there travels as any frame of the receiver's tier.
  */
 import { cookie } from '../cookie.ts';
-import type { Action, Flow, Match } from '../flow.ts';
+import type { Action, Flow, Match, Meter } from '../flow.ts';
 import { load, matching, registers, subfield } from '../registers.ts';
 import { expiredPriority, routePriority, tables, unreachablePriority } from '../tables.ts';
 import { isLinkLocal, type TierFacts } from './gateway.ts';
 import { checkTooBig, timeExceeded, tooBig, unreachable } from './icmp-error.ts';
 import { type IpPrefix, ipVersions, type PortFacts, toIp, toPrefix } from './ports.ts';
+
+/** Ids of the meters of tiers, above those of ports, networks and probes. */
+const errorMeters = 0x3000_0000;
 
 /** Frames to the router of the tier they are in. */
 export function enterRouter(tier: TierFacts): Flow {
@@ -45,10 +48,25 @@ export function pastRouter(): Flow[] {
   ];
 }
 
+/**
+ * Of a tier's own, so that no tenant can silence the router of another. It counts as the pipeline's own: a switch that has
+ * no room for it routes all the same.
+ */
+export function errorMeter(tier: TierFacts): Meter {
+  return { id: errorMeters + tier.tier, cookie: cookie(tables.NextHop.id, 0), unit: 'pktps', rate: 100, burst: 100 };
+}
+
 /** What the router of a tier tells the tier's ports of packets it does not pass on. */
 export function routerErrors(tier: TierFacts): Flow[] {
   const match = matching({}, registers.tier, tier.tier);
-  const at = (table: number, priority: number) => ({ table, priority, cookie: cookie(table, tier.number), match });
+  const meter = errorMeter(tier).id;
+  const at = (table: number, priority: number) => ({
+    table,
+    priority,
+    cookie: cookie(table, tier.number),
+    match,
+    meter,
+  });
   return tier.gateways
     .filter((gateway) => !isLinkLocal(gateway))
     .flatMap((gateway) => [

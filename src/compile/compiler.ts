@@ -14,7 +14,7 @@ import { peeringUnits } from './peering.ts';
 import { policyUnits } from './policies.ts';
 import { portUnits } from './port.ts';
 import { routeUnits } from './route.ts';
-import { judgeUnit, rulesUnit } from './rules.ts';
+import { judgeUnit, ruleUnits } from './rules.ts';
 import { Shapes } from './shapes.ts';
 import type { CompileState, Subject, Unit } from './state.ts';
 import { steeringUnits } from './steering.ts';
@@ -366,7 +366,7 @@ export function compileSubject(state: CompileState, subject: Subject): Unit[] {
     }
     case 'rules': {
       const [network = '', priority = '', action = ''] = rest.split(':');
-      return rulesUnit(state, network, Number(priority), action === 'deny' ? 'deny' : 'allow');
+      return ruleUnits(state, network, Number(priority), action === 'deny' ? 'deny' : 'allow');
     }
     default:
       throw new Error(`no such subject: ${subject}`);

@@ -10,6 +10,7 @@ import { liveRule } from '../pipeline/stages/liveness.ts';
 import { Ends, servicesOf } from './alternatives.ts';
 import { arrange } from './arrangement.ts';
 import { bucketFlows, type Deciding } from './bucket.ts';
+import { chunked } from './chunks.ts';
 import { policyEpoch } from './epochs.ts';
 import { ServiceSet } from './service-set.ts';
 import type { CompileState, Unit } from './state.ts';
@@ -30,7 +31,7 @@ export function policyUnits(state: CompileState, priority: number, action: 'allo
     );
     if (on.length === 0 || concerned.length === 0) return;
     const flows = bucketFlows(concerned, { scope, priority, action, owner });
-    units.push({ key: `policies/${priority}/${action}/${name}`, on, flows });
+    units.push(...chunked(`policies/${priority}/${action}/${name}`, on, flows));
   };
   const everywhere = [...state.hypervisors.keys()].sort((a, b) => a - b);
   add('all', everywhere, 'all', 0, undefined);

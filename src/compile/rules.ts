@@ -10,6 +10,7 @@ import { logNetwork } from '../pipeline/stages/log.ts';
 import { Ends, servicesOf } from './alternatives.ts';
 import { arrange } from './arrangement.ts';
 import { bucketFlows, type Deciding } from './bucket.ts';
+import { chunked } from './chunks.ts';
 import { concerns, denyEpoch, ruleEpoch } from './epochs.ts';
 import { switchesOf } from './routing.ts';
 import { ServiceSet } from './service-set.ts';
@@ -17,7 +18,7 @@ import type { CompileState, Unit } from './state.ts';
 
 type Action = 'allow' | 'deny';
 
-export function rulesUnit(state: CompileState, network: Path, priority: number, action: Action): Unit[] {
+export function ruleUnits(state: CompileState, network: Path, priority: number, action: Action): Unit[] {
   const { view } = state;
   const owner = view.getAs('network', network);
   if (owner === undefined) return [];
@@ -40,7 +41,7 @@ export function rulesUnit(state: CompileState, network: Path, priority: number, 
   const scope = { network: owner.id };
   const flows = bucketFlows(arrange(rules), { scope, priority, action, owner: owner.number });
   if (action === 'allow') for (const { decider } of rules) flows.push(liveRule(decider, owner.id));
-  return flows.length === 0 ? [] : [{ key: `rules/${owner.number}/${priority}/${action}`, on, flows }];
+  return chunked(`rules/${owner.number}/${priority}/${action}`, on, flows);
 }
 
 function deciderOf(view: View, rule: Resource<'rule'>): Decider {

@@ -2,7 +2,7 @@
  * Memory of the controller's process with all its threads, after start, at rest and at its peak: on the cloud of real
  * switches, and with 20 simulated switches of 40,000 flows each. And what a flow costs that is kept.
  *
- * node bench/memory.ts [hypervisors=20] [networks=50] [networks of the simulated cloud=94]
+ * node bench/memory.ts [hypervisors=20] [networks=50] [networks of the simulated cloud=78]
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openBenchCloud, orderWhole } from './support/cloud.ts';
@@ -13,7 +13,7 @@ import { type CloudShape, describeShape, type Place, portResource, ruleSpec } fr
 import { openSimulatedCloud, orderNetworks } from './support/simulated-cloud.ts';
 import { forgetPeak, memoryOf } from './support/usage.ts';
 
-const [hypervisors = 20, networks = 50, simulated = 80] = numbers(20, 50, 94);
+const [hypervisors = 20, networks = 50, simulated = 80] = numbers(20, 50, 78);
 
 /** Seconds without a change, after which the collectors have done what they do of themselves. */
 const rest = 20;

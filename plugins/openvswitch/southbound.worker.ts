@@ -5,6 +5,7 @@ import type { SwitchEvents } from '../../src/drivers/switch-plugin.ts';
 import { ThreadMeter } from '../../src/drivers/thread-load.ts';
 import { Problem } from '../../src/problems.ts';
 import { ChassisServer } from './chassis/server.ts';
+import { giveBack } from './openflow/bytes.ts';
 import type { Log } from './switch/settings.ts';
 import { Southbound } from './switch/southbound.ts';
 import type {
@@ -182,6 +183,8 @@ port.on('message', (message: ToWorker) => {
       break;
     case 'apply':
       southbound.apply(message.pass);
+      // The slab has a copy.
+      giveBack(message.pass.flows);
       break;
     case 'request':
       void answer(message.id, message.name, message.params);

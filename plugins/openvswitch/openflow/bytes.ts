@@ -7,6 +7,14 @@ export function asBuffer(bytes: Uint8Array): Buffer {
   return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/**
+ * Gives the memory back now, and not when the collector comes, which may let tens of megabytes gather first. Nobody may
+ * read it, or another view of it, afterwards: it has no bytes then.
+ */
+export function giveBack({ buffer }: ArrayBufferView): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
+}
+
 const big = new BigUint64Array(1);
 /** Takes a bigint apart without making others: write `big[0]`, read `words[highWord]` and `words[1 - highWord]`. */
 export const splitter = { big, words: new Uint32Array(big.buffer) };

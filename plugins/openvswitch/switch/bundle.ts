@@ -3,7 +3,7 @@
  * The first barrier is needed because a commit succeeds without the messages whose add was refused. Or at once, in one
  * write, where the switch is known to refuse none of them. OpenFlow 1.5.1 section 7.3.9.
  */
-import { ByteWriter } from '../openflow/bytes.ts';
+import { ByteWriter, giveBack } from '../openflow/bytes.ts';
 import { type Message, messageType, openflowVersion } from '../openflow/frame.ts';
 import {
   barrierRequest,
@@ -102,7 +102,7 @@ class BundleRun {
     const connection = this.#connection;
     const firstBarrier = this.#first + this.#count + 1;
     if (this.#content.atOnce === true) return await this.#runAtOnce(timeout);
-    await connection.sendAll(this.#messages(firstBarrier));
+    await connection.sendAll(this.#messages(firstBarrier), giveBack);
     if (!(await this.#barrier(firstBarrier, timeout))) return this.#lost(timeout);
     if (this.#bundleError !== undefined || this.#refusals.length > 0) {
       connection.send(bundleControl(firstBarrier + 3, this.#bundleId, bundleType.discard));
@@ -118,7 +118,7 @@ class BundleRun {
 
   async #runAtOnce(timeout: number): Promise<BundleOutcome> {
     const commit = this.#first + this.#count + 2;
-    await this.#connection.sendAll(this.#messages(commit + 1, commit));
+    await this.#connection.sendAll(this.#messages(commit + 1, commit), giveBack);
     if (!(await this.#barrier(commit + 1, timeout))) return this.#lost(timeout);
     if (this.#refusals.length > 0 && !this.#commitFailed) {
       return { kind: 'indeterminate', reason: `${this.#refusals[0]!.error.name}, and the rest committed` };

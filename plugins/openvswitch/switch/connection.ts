@@ -121,20 +121,27 @@ export class Connection {
     this.#patience = milliseconds;
   }
 
-  send(bytes: Uint8Array): void {
+  /** @param taken told when nobody reads the bytes any more; never, if the connection ends before */
+  send(bytes: Uint8Array, taken?: (bytes: Uint8Array) => void): void {
     if (this.#closed !== undefined) return;
     if (this.#socket.writableLength === 0) this.#lastProgress = performance.now();
-    this.#socket.write(bytes, this.#progressed);
+    if (taken === undefined) this.#socket.write(bytes, this.#progressed);
+    else
+      this.#socket.write(bytes, (error) => {
+        this.#progressed();
+        if (error === undefined || error === null) taken(bytes);
+      });
   }
 
   /**
    * Sends chunks of whole messages, each made only when the switch has taken enough of those before it.
+   * @param taken told of each chunk as `send` tells it
    * @throws ConnectionClosed
    */
-  async sendAll(chunks: Iterable<Uint8Array>): Promise<void> {
+  async sendAll(chunks: Iterable<Uint8Array>, taken?: (chunk: Uint8Array) => void): Promise<void> {
     for (const chunk of chunks) {
       this.#assertOpen();
-      this.send(chunk);
+      this.send(chunk, taken);
       if (this.#socket.writableLength > this.#limits.highWater) {
         await new Promise<void>((resolve, reject) => {
           this.#drained.push({ resolve, reject });

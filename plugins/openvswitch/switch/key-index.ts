@@ -2,6 +2,7 @@
  * Which desired flow of a switch has a given table, priority and match: an open-addressing table of 12 bytes a slot
  * over the records in the slab, no object per flow.
  */
+import { giveBack } from '../openflow/bytes.ts';
 import { recordKeyHash, sameKey } from '../openflow/record.ts';
 import type { Slab } from './slab.ts';
 
@@ -127,5 +128,6 @@ export class KeyIndex {
     for (let at = 0; at < old.length; at += words) {
       if (old[at + 1] !== 0) this.#place(old[at]!, old[at + 1]!, old[at + 2]!);
     }
+    giveBack(old);
   }
 }

@@ -7,7 +7,7 @@ import { Engine } from './engine/engine.ts';
 import { createFabric } from './engine/fabric.ts';
 import { type Counters, engineMetrics } from './engine/metrics.ts';
 import { namingOf } from './engine/naming.ts';
-import { inWords, purposeOf } from './engine/purpose.ts';
+import { inWords, purposeOfFlow } from './engine/purpose.ts';
 import { unprovidedServices } from './engine/services.ts';
 import { StatusBoard } from './engine/status.ts';
 import { type PacketTakers, switchEvents } from './engine/switch-events.ts';
@@ -83,7 +83,7 @@ export async function startCore({
       fleet: engine.fleet,
       placement: engine.bindings.placement,
       plugin,
-      purposeOf: (cookie) => purposeOf(intent, cookie),
+      purposeOf: (flow) => purposeOfFlow(intent, flow),
       inWords,
     },
     Date.now,

@@ -7,11 +7,12 @@ import { parseIp } from '../intent/ip.ts';
 import type { Path } from '../intent/model.ts';
 import { parsePath, tenantOf } from '../intent/path.ts';
 import { Problem } from '../problems.ts';
-import { type Answer, forTenant, type TraceRequest, type Verdict } from '../trace/service.ts';
-import { areaAccess } from './access.ts';
+import { type Answer, type Connectivity, forTenant, type TraceRequest, type Verdict } from '../trace/service.ts';
+import { type Asker, areaAccess } from './access.ts';
 import type { Reader } from './reader.ts';
 import { accessProblems, described, problemResponses, ref } from './schemas.ts';
 import type { Services } from './services.ts';
+import { tenantNameOf } from './writes.ts';
 
 const closed = { additionalProperties: false } as const;
 
@@ -116,11 +117,12 @@ export function traceRoutes(plain: FastifyInstance, services: Services): void {
             'trace.port-not-bound',
             'trace.not-possible',
             'hypervisor.not-connected',
+            'store.unavailable',
           ),
         },
       },
     },
-    (request) => routes.trace(request.body, request.reader),
+    (request) => routes.trace(request.body, request),
   );
   app.post(
     '/v1/connectivity',
@@ -144,11 +146,12 @@ export function traceRoutes(plain: FastifyInstance, services: Services): void {
             'request.unsupported-media-type',
             'resource.not-found',
             'trace.not-possible',
+            'store.unavailable',
           ),
         },
       },
     },
-    (request) => services.trace.connectivity(request.body.hypervisors),
+    (request) => routes.connectivity(request.body.hypervisors, request),
   );
 }
 
@@ -159,12 +162,27 @@ class TraceRoutes {
     this.#services = services;
   }
 
-  async trace(body: TraceBody, reader: Reader): Promise<Answer> {
+  async trace(body: TraceBody, asker: Asker): Promise<Answer> {
+    const { reader } = asker;
     const { trace } = this.#services;
     const request = requestOf(body, reader);
+    // Somebody's VM gets a packet it did not cause.
+    if (body.live === true) await this.#audit(asker, 'trace-live', request.from);
     const answer = await (body.live === true ? trace.traceLive(request) : trace.trace(request));
     const told = { ...answer, verdict: await this.#authored(answer.verdict) };
     return reader.tenant === undefined ? told : forTenant(told, reader.tenant.slice(reader.tenant.indexOf('/') + 1));
+  }
+
+  async connectivity(hypervisors: readonly string[] | undefined, asker: Asker): Promise<Connectivity> {
+    await this.#audit(asker, 'check-connectivity', 'connectivity');
+    return await this.#services.trace.connectivity(hypervisors);
+  }
+
+  /** @throws Problem store.unavailable */
+  async #audit(asker: Asker, action: string, target: string): Promise<void> {
+    const { store, writes } = this.#services;
+    const deed = { action, target, tenant: tenantNameOf(target) };
+    await store.commit({ put: new Map([writes.record(asker, deed)]) });
   }
 
   /** With who wrote each rule last, as far as the audit still knows. */

@@ -41,7 +41,7 @@ function lookup({ plugin, purposeOf }: Words, e: Extract<TraceEvent, { kind: 'lo
   const { table, depth, flow } = e;
   const name = tableName(table) ?? String(table);
   if (flow === undefined) return { kind: 'table', table, name, depth };
-  const { path, text } = purposeOf(flow.cookie);
+  const { path, text } = purposeOf(flow);
   return {
     kind: 'table',
     table,

@@ -3,6 +3,7 @@ import type { HypervisorNumber, InstalledFlow, SwitchPlugin } from '../drivers/s
 import type { Path, View } from '../intent/model.ts';
 import type { Fleet } from '../inventory/fleet.ts';
 import type { Placement } from '../inventory/placement.ts';
+import type { Flow } from '../pipeline/flow.ts';
 import type { Purpose } from '../reconcile/contract.ts';
 import { FlowTables } from './flow-tables.ts';
 import type { Attached, Switches } from './walk.ts';
@@ -12,8 +13,8 @@ export type Surroundings = {
   fleet: Fleet;
   placement: Placement;
   plugin: SwitchPlugin;
-  /** Whom a cookie serves. */
-  purposeOf(cookie: bigint): Purpose;
+  /** Whom a flow serves. */
+  purposeOf(flow: Flow): Purpose;
   /** `tenants/acme/networks/shop` -> `network shop of tenant acme`. */
   inWords(path: Path): string;
 };

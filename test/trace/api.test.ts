@@ -110,6 +110,20 @@ test('an operator sees flows, hypervisors, and who wrote the rule', async () => 
   expect(typeof rule.author.token).toBe('string');
 });
 
+test('what is really sent is in the audit, what is only worked out is not', async () => {
+  const sent = async (): Promise<unknown[]> => {
+    const { body } = await h.ask('admin', 'GET', 'audit?limit=5');
+    return body.items.map((r: { action: string; target: string; tenant?: string }) => [r.action, r.target, r.tenant]);
+  };
+  await post('admin', { from, to: '10.0.0.1' });
+  expect((await sent())[0]).not.toEqual(['trace-live', from, 'acme']);
+  await post('acme', { from, to: '10.0.0.1', live: true });
+  expect((await sent())[0]).toEqual(['trace-live', from, 'acme']);
+  expect((await h.ask('operator', 'POST', 'connectivity', { hypervisors: ['hv1'] })).status).toBe(200);
+  expect((await sent())[0]).toEqual(['check-connectivity', 'connectivity', undefined]);
+  expect(h.fleet.probed).toEqual([['hv1']]);
+});
+
 test('a tenant sees what decided among its own, and neither where its VMs are nor what policies are called', async () => {
   const { body, text } = await post('acme', { from, to: '10.0.0.1' });
   expect(text).not.toMatch(/secret|doctor|in_port/);

@@ -1,5 +1,5 @@
 /** Two tenants with the same addresses, tiers, both IP versions, rules of every kind, on two real switches. */
-import { inWords, purposeOf } from '../../src/engine/purpose.ts';
+import { inWords, purposeOfFlow } from '../../src/engine/purpose.ts';
 import type { Surroundings } from '../../src/trace/surroundings.ts';
 import { joinSwitch, settled, startTestCore, type TestCore } from '../support/core.ts';
 import type { DummySwitch } from '../support/open-vswitch.ts';
@@ -29,6 +29,10 @@ const rule = (network: string, name: string, spec: object): Order => ({
   path: `${network}/rules/${name}`,
   spec: { ...spec },
 });
+
+/** Every nth address of a /24, as prefixes. */
+const hosts = (prefix: string, step: number): string[] =>
+  Array.from({ length: 24 }, (_, i) => `${prefix}.${6 + i * step}/32`);
 
 function networkOf(path: string, cidr: string, ipv6Cidr?: string): Order {
   return { path, spec: { offering: 'basic', cidr, ...(ipv6Cidr === undefined ? {} : { ipv6Cidr }) } };
@@ -69,6 +73,20 @@ export const cloudOrders: Order[] = [
   }),
   rule(shop, 'fronts', allow(200, { group: 'fronts' }, { group: 'fronts' }, 'udp')),
   rule(shop, 'office-in', allow(300, { cidr: '10.1.0.0/16' }, { tier: 'web' }, 'tcp', { ports: ['443'] })),
+  // So many combinations that it is a conjunction on the switches.
+  rule(
+    shop,
+    'wide',
+    allow(600, { cidrs: hosts('10.0.1', 1) }, { cidrs: hosts('10.0.2', 1) }, 'tcp', {
+      ports: ['7001', '7003', '7005', '7009'],
+    }),
+  ),
+  rule(shop, 'wide-not', {
+    ...allow(600, { cidrs: hosts('10.0.1', 2) }, { cidrs: hosts('10.0.2', 2) }, 'tcp', {
+      ports: ['7003', '7011', '7013', '7017'],
+    }),
+    action: 'deny',
+  }),
   rule(shop, 'inspected', allow(400, { tier: 'web' }, { tier: 'db' }, 'udp', { ports: ['5000'] })),
   rule(shop, 'to-branch', allow(500, { tier: 'web' }, { cidr: '192.168.7.0/24' }, 'udp')),
   rule(office, 'out', allow(300, { any: true }, { any: true }, 'tcp')),
@@ -118,7 +136,7 @@ export async function openTraceCloud(): Promise<TraceCloud> {
       fleet: core.engine.fleet,
       placement: core.engine.bindings.placement,
       plugin: core.plugin,
-      purposeOf: (cookie) => purposeOf(core.intent, cookie),
+      purposeOf: (flow) => purposeOfFlow(core.intent, flow),
       inWords,
     };
     const owned = stack.move();

@@ -173,6 +173,16 @@ test.each([
   expect(stderr).toContain(code);
 });
 
+test('of flows that several rules share, the rule that decided is named', skip, async () => {
+  const decided = async (line: string): Promise<unknown> => {
+    const { verdict } = JSON.parse((await run(`${line} -o json`)).stdout);
+    return [verdict.outcome, verdict.decisions.at(-1).path];
+  };
+  expect(await decided('--from a1 --to b2 --dport 7009')).toEqual(['delivered', `${shop}/rules/wide`]);
+  // Both speak of it at one priority: deny wins.
+  expect(await decided('--from b1 --to b2 --dport 7003')).toEqual(['refused', `${shop}/rules/wide-not`]);
+});
+
 test('steered packets are followed through the ports that pass them on', skip, async () => {
   const { stdout } = await run('--from a1 --to a2 --dport 5000 --proto udp -o json');
   const { hops, verdict } = JSON.parse(stdout);
@@ -203,4 +213,18 @@ test('the page names hypervisors, tables, flows and who ordered', skip, async ()
   const tenant = await run(line, tenantToken);
   expect(tenant.stdout).toMatch(/^DELIVERED/m);
   expect(tenant.stdout).not.toMatch(/hv\d|in_port|Classifier/);
+});
+
+test('whoever traces through a switch that is away is told so, and a tenant not which', skip, async () => {
+  await cloud.switches.hv2.kill('ovs-vswitchd');
+  const line = '--from a1 --to b2 --dport 5432 -o json';
+  await expect
+    .poll(async () => JSON.parse((await run(line)).stdout).verdict.outcome, { timeout: 10_000 })
+    .toBe('unknown');
+  const { stdout, status } = await run(line);
+  expect(status).toBe(1);
+  expect(stdout).toMatch(/hv2 cannot be asked/);
+  const tenant = await run(line, tenantToken);
+  expect(JSON.parse(tenant.stdout).verdict).toMatchObject({ outcome: 'unknown', needs: [] });
+  expect(tenant.stdout).not.toMatch(/hv\d/);
 });

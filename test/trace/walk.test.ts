@@ -18,31 +18,37 @@ const protocols = fc.constantFrom(
   { protocol: 6, targetPort: 8050 },
   { protocol: 6, targetPort: 443 },
   { protocol: 6, targetPort: 23 },
+  { protocol: 6, targetPort: 7003 },
+  { protocol: 6, targetPort: 7009 },
   { protocol: 17, targetPort: 53 },
   { protocol: 1, targetPort: 0 },
   { protocol: 47, targetPort: 0 },
 );
 
-const question = fc.record({
-  from: someone,
-  to: fc.oneof(
-    someone.chain((p) => fc.constantFrom(...p.ips)),
-    fc.constantFrom(
-      '10.0.2.13',
-      '10.0.1.1',
-      '10.0.2.1',
-      '192.168.7.9',
-      '10.2.1.11',
-      '10.9.9.9',
-      'fd00:1:0:2::1',
-      'fd00:9::1',
-    ),
-  ),
-  mac: fc.constantFrom('receiver', 'router', 'router', 'router'),
-  spoiled: fc.constantFrom('', '', '', '', 'mac', 'ip'),
-  ttl: fc.constantFrom(64, 64, 64, 1, 2),
-  service: protocols,
-  kind: fc.constantFrom('ip', 'ip', 'neighbour'),
+const strangers = fc.constantFrom(
+  '10.0.2.13',
+  '10.0.1.1',
+  '10.0.2.1',
+  '192.168.7.9',
+  '10.2.1.11',
+  '10.9.9.9',
+  'fd00:1:0:2::1',
+  'fd00:9::1',
+);
+
+const question = someone.chain((from) => {
+  const near = boundPorts.filter((p) => p !== from && p.path.split('/ports/')[0] === from.path.split('/ports/')[0]);
+  const neighbour = fc.constantFrom(...(near.length === 0 ? boundPorts : near));
+  const address = (port: fc.Arbitrary<(typeof boundPorts)[number]>) => port.chain((p) => fc.constantFrom(...p.ips));
+  return fc.record({
+    from: fc.constant(from),
+    to: fc.oneof({ weight: 4, arbitrary: address(neighbour) }, address(someone), strangers),
+    mac: fc.constantFrom('receiver', 'router', 'router'),
+    spoiled: fc.constantFrom('', '', '', '', '', '', 'mac', 'ip'),
+    ttl: fc.constantFrom(64, 64, 64, 64, 64, 1, 2),
+    service: protocols,
+    kind: fc.constantFrom('ip', 'ip', 'ip', 'neighbour'),
+  });
 });
 
 /** Whether all of the first is in the second, in its order. */

@@ -11,20 +11,20 @@
 import { namespacesForbidden } from '../src/sandbox/enclosure.ts';
 import { openLab } from '../src/sandbox/lab.ts';
 import { findOpenVswitch } from '../src/sandbox/open-vswitch/find.ts';
-import { machine, options, quantile, table } from './support/figures.ts';
+import { machine, options, table } from './support/figures.ts';
 import { allowedPort, type CloudShape, ruleSource } from './support/shape.ts';
 import { type Arena, connectTiers, keepMegaflows, trafficShape } from './traffic/arena.ts';
 import { findIperf3 } from './traffic/iperf3.ts';
 import { openKeywayArena } from './traffic/keyway.ts';
-import { firstPacket, type Link, roundTrip, throughput, warmUp } from './traffic/link.ts';
+import { type Link, warmUp } from './traffic/link.ts';
 import type { Megaflows } from './traffic/megaflows.ts';
 import { openOvnArena } from './traffic/ovn.ts';
+import { speedFigure } from './traffic/speed.ts';
 
 const { numbers, given } = options(['--no-ovn', '--megaflows', '--speed', '--forms', '--both-ends', '--ipv6'], 7, 1000);
 const [rounds = 7, connections = 1000] = numbers;
 const ipv6 = given.has('--ipv6');
 const both = given.has('--megaflows') === given.has('--speed');
-const seconds = 3;
 
 const line = (text: string): void => console.log(`${new Date().toISOString().slice(11, 19)} ${text}`);
 
@@ -82,7 +82,7 @@ const plain = bridged(keyway, 'plain');
 const links = [keyway, ...(ovn === undefined ? [] : [ovn])].flatMap((arena) => [bridged(arena), routed(arena)]);
 for (const link of links) await warmUp(link);
 
-if (both || given.has('--speed')) await speedFigure();
+if (both || given.has('--speed')) await speedFigure({ keyway, plain, links, iperf3, rounds, line });
 if (both || given.has('--megaflows')) await megaflowFigure();
 console.log(`load at the end: ${machine()}`);
 
@@ -135,66 +135,4 @@ async function megaflowFigure(): Promise<void> {
 function printForms(end: string, { forms }: Megaflows): void {
   for (const [form, count] of [...forms].sort((a, b) => b[1] - a[1]).slice(0, 15))
     console.log(`  ${end} ${String(count).padStart(5)}  ${form}`);
-}
-
-async function speedFigure(): Promise<void> {
-  if ('unavailable' in iperf3) return;
-  const samples = new Map([plain, ...links].map((link) => [link, { bits: [], rtt: [], first: [] } as Samples]));
-  for (let round = 1; round <= rounds; round++) {
-    await keyway.plain(plain.from, plain.to);
-    await measureLink(plain, samples.get(plain)!);
-    await keyway.restore();
-    for (const link of links) await measureLink(link, samples.get(link)!);
-    const told = [...samples].map(([{ name }, { bits }]) => `${name} ${megabits(bits.at(-1)!)}`);
-    line(`round ${round}: ${told.join('; ')} Mbit/s`);
-  }
-  const median = (of: number[]): number => quantile(of, 0.5);
-  const base = samples.get(plain)!;
-  const rows = [
-    [
-      'medians',
-      'Mbit/s',
-      'of plain',
-      'by round',
-      'range',
-      'RTT ms',
-      'plain / it',
-      'by round',
-      'first packet ms',
-      'max',
-    ],
-  ];
-  for (const [{ name }, { bits, rtt, first }] of samples)
-    rows.push([
-      name,
-      megabits(median(bits)),
-      percent(median(bits) / median(base.bits)),
-      percent(median(bits.map((value, round) => value / base.bits[round]!))),
-      `${megabits(Math.min(...bits))}-${megabits(Math.max(...bits))}`,
-      median(rtt).toFixed(3),
-      percent(median(base.rtt) / median(rtt)),
-      percent(median(rtt.map((value, round) => base.rtt[round]! / value))),
-      median(first).toFixed(2),
-      Math.max(...first).toFixed(2),
-    ]);
-  console.log(
-    `\n${rounds} alternating rounds of ${seconds} s TCP, 200 pings and 5 first packets each\n${table(rows)}\n`,
-  );
-}
-
-type Samples = { bits: number[]; rtt: number[]; first: number[] };
-
-async function measureLink(link: Link, samples: Samples): Promise<void> {
-  await warmUp(link);
-  samples.bits.push(await throughput(link, iperf3 as Exclude<typeof iperf3, { unavailable: string }>, seconds));
-  samples.rtt.push(await roundTrip(link, 200));
-  for (let i = 0; i < 5; i++) samples.first.push(await firstPacket(link));
-}
-
-function megabits(bits: number): string {
-  return (bits / 1e6).toFixed(0);
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(0)} %`;
 }

@@ -1,5 +1,7 @@
 /** What passes between two VMs: bytes in a second, the time there and back, the first packet. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuSeconds } from '../support/usage.ts';
 import { type Arena, forget, type TrafficVm } from './arena.ts';
 import type { Iperf3 } from './iperf3.ts';
 
@@ -12,10 +14,38 @@ export type Link = {
   tcpPort: number;
 };
 
-type IperfReport = { error?: string; end?: { sum_received?: { bits_per_second: number } } };
+/** Seconds of processor time of the arena's ovs-vswitchds, seen from outside their process namespace. */
+export function switchSeconds({ hypervisors }: Arena): number {
+  let found = 0;
+  let seconds = 0;
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    try {
+      if (readFileSync(`/proc/${entry}/comm`, 'utf8') !== 'ovs-vswitchd\n') continue;
+      const command = readFileSync(`/proc/${entry}/cmdline`, 'utf8');
+      if (!hypervisors.some(({ directory }) => command.includes(`${directory}/`))) continue;
+      seconds += cpuSeconds(Number(entry));
+      found++;
+    } catch {
+      // It has ended since the directory was read.
+    }
+  }
+  if (found !== hypervisors.length)
+    throw new Error(`${found} ovs-vswitchd found for ${hypervisors.length} hypervisors`);
+  return seconds;
+}
 
-/** Bits a second that the receiver counted. */
-export async function throughput({ name, from, to, tcpPort }: Link, iperf3: Iperf3, seconds: number): Promise<number> {
+type IperfReport = { error?: string; end?: { sum_received?: { bits_per_second: number; bytes: number } } };
+
+export type Throughput = {
+  /** Bits a second that the receiver counted. */
+  bits: number;
+  /** Processor seconds of both ovs-vswitchds for 10^9 bits of them. */
+  processor: number;
+};
+
+export async function throughput(link: Link, iperf3: Iperf3, seconds: number): Promise<Throughput> {
+  const { name, arena, from, to, tcpPort } = link;
   const [program, ...args] = iperf3.command;
   const server = to.vm.exec(program, [...args, '-s', '-1', '-p', String(tcpPort)], {
     timeout: seconds * 1000 + 15_000,
@@ -23,12 +53,14 @@ export async function throughput({ name, from, to, tcpPort }: Link, iperf3: Iper
   const client = ['-c', to.ip, '-p', String(tcpPort), '-t', String(seconds), '-J'];
   const deadline = performance.now() + 5_000;
   for (;;) {
+    const before = switchSeconds(arena);
     const { stdout, stderr } = await from.vm.exec(program, [...args, ...client], { timeout: seconds * 1000 + 10_000 });
     const report = (stdout === '' ? { error: stderr } : JSON.parse(stdout)) as IperfReport;
-    const received = report.end?.sum_received?.bits_per_second;
+    const received = report.end?.sum_received;
     if (received !== undefined && report.error === undefined) {
+      const spent = switchSeconds(arena) - before;
       await server;
-      return received;
+      return { bits: received.bits_per_second, processor: spent / ((received.bytes * 8) / 1e9) };
     }
     // The server may not be listening yet.
     if (performance.now() > deadline) throw new Error(`${name}: iperf3: ${report.error ?? stdout}`);
@@ -36,15 +68,15 @@ export async function throughput({ name, from, to, tcpPort }: Link, iperf3: Iper
   }
 }
 
-/** Milliseconds there and back, on average over so many echo requests. @throws Error where one in fifty was lost */
-export async function roundTrip({ name, from, to }: Link, count: number): Promise<number> {
-  const args = ['-n', '-q', '-i', '0.005', '-c', String(count), '-W', '1', to.ip];
+/** Milliseconds there and back, on average over so many echo requests, and how many were lost. @throws Error where most were */
+export async function roundTrip({ name, from, to }: Link, count: number): Promise<{ average: number; lost: number }> {
+  const args = ['-n', '-q', '-i', '0.005', '-c', String(count), '-W', '2', to.ip];
   const { stdout, stderr } = await from.vm.exec('ping', args, { timeout: count * 50 + 10_000 });
-  const [, received] = /(\d+) received/.exec(stdout) ?? [];
-  const [, average] = /= [\d.]+\/([\d.]+)\//.exec(stdout) ?? [];
-  if (average === undefined || Number(received) < count * 0.98)
-    throw new Error(`${name}: ping: ${received ?? 'none'} of ${count} came back ${stderr}`);
-  return Number(average);
+  const received = Number(/(\d+) received/.exec(stdout)?.[1] ?? 0);
+  const average = /= [\d.]+\/([\d.]+)\//.exec(stdout)?.[1];
+  if (average === undefined || received < count / 2)
+    throw new Error(`${name}: ping: ${received} of ${count} came back ${stderr}`);
+  return { average: Number(average), lost: count - received };
 }
 
 /** Milliseconds until the first echo reply when both switches have forgotten all they had learnt; VMs know their neighbours. */

@@ -8,6 +8,7 @@ import { Framer, type Message } from '../../plugins/openvswitch/openflow/frame.t
 import { decodeInstructions } from '../../plugins/openvswitch/openflow/instructions.ts';
 import { decodeMatch } from '../../plugins/openvswitch/openflow/match.ts';
 import * as messages from '../../plugins/openvswitch/openflow/messages.ts';
+import { parsePacketIn } from '../../plugins/openvswitch/openflow/packet-in.ts';
 import {
   decodeFlows,
   encodeFlows,
@@ -110,6 +111,25 @@ const meters = Buffer.from(
 );
 const groups = Buffer.from('00100000000000010000000000000000001803000000004d0008000000000000abcdef0123456789', 'hex');
 
+/** Nicira's, with a frame of 14 bytes, its table, cookie, reason, metadata (reg4) and userdata. */
+const packetIn = Buffer.from(
+  [
+    '000023200000001e',
+    '0000001202000000',
+    '0001020000000002',
+    '1234000000000000',
+    '0001000800000040',
+    '0003000524000000',
+    '0004001000000000',
+    '0000000000000009',
+    '0005000501000000',
+    '0006000c00010804',
+    '0000004d00000000',
+    '0007000701aabb00',
+  ].join(''),
+  'hex',
+);
+
 describe('parsers under damage', () => {
   const flowParsers: [name: string, sample: (flow: Flow) => Uint8Array, parse: (bytes: Buffer) => void][] = [
     ['records', (flow) => encodeFlows([flow, flow]), decodeFlows],
@@ -183,6 +203,7 @@ describe('parsers under damage', () => {
     ['groups', groups, replies.parseGroupDesc],
     ['meters', meters, replies.parseMeterConfig],
     ['ports', ports, replies.parsePortDesc],
+    ['packet-in', packetIn, parsePacketIn],
     ['port status', Buffer.concat([Buffer.alloc(8), ports.subarray(0, 40)]), replies.parsePortStatus],
   ];
 
@@ -219,6 +240,15 @@ describe('parsers under damage', () => {
       { meter: 7, unit: 'kbps', rate: 100, burst: 50 },
       { meter: 8, unit: 'pktps' },
     ]);
+    expect(parsePacketIn(packetIn)).toEqual({
+      bytes: Buffer.from('0200000000010200000000021234', 'hex'),
+      length: 64,
+      table: 36,
+      cookie: 9n,
+      reason: 'action',
+      fields: { reg4: 77 },
+      userdata: Buffer.from('01aabb', 'hex'),
+    });
     expect(replies.parseGroupDesc(groups)).toEqual([1, 77]);
     expect(replies.parsePortDesc(ports).map(({ port, name }) => [port, name])).toEqual([
       [1, 'br-int'],
@@ -230,6 +260,21 @@ describe('parsers under damage', () => {
       name: 'NXBAC_BAD_CONJUNCTION',
       refusedXid: 1234,
     });
+  });
+
+  test('clones within clones do not exhaust the stack', () => {
+    const count = 4_000;
+    const bytes = Buffer.alloc(count * 16);
+    for (let i = 0; i < count; i++) {
+      bytes.writeUInt16BE(0xffff, i * 16);
+      bytes.writeUInt16BE((count - i) * 16, i * 16 + 2);
+      bytes.writeUInt32BE(0x2320, i * 16 + 4);
+      bytes.writeUInt16BE(42, i * 16 + 8);
+    }
+    expect(() => decodeActions(bytes)).toThrow(/within more than 16/);
+    expect(decodeActions(bytes.subarray((count - 2) * 16))).toEqual([
+      { type: 'clone', actions: [{ type: 'clone', actions: [] }] },
+    ]);
   });
 
   test('nested conntrack actions of a whole message do not exhaust the stack', () => {

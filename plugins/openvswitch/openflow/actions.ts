@@ -195,8 +195,9 @@ function putNote(target: ByteWriter, data: Uint8Array): void {
  * Reads the action list of `source[start, end)`. Throws ProtocolError where it is not well-formed, VocabularyError on an
  * action that src/pipeline/flow.ts does not have. A note comes back with the zeros that pad it.
  */
-export function decodeActions(source: Uint8Array, start = 0, end = source.length): Action[] {
+export function decodeActions(source: Uint8Array, start = 0, end = source.length, depth = 0): Action[] {
   const bytes = asBuffer(source);
+  if (depth > deepest) throw new VocabularyError(`actions within more than ${deepest} others are none of ours`);
   need(bytes, start, end - start, 'actions');
   const actions: Action[] = [];
   for (let at = start; at < end; ) {
@@ -205,13 +206,16 @@ export function decodeActions(source: Uint8Array, start = 0, end = source.length
     if (length < 8 || length % 8 !== 0 || at + length > end) {
       throw new ProtocolError(`action of ${length} bytes at ${at}`);
     }
-    actions.push(decodeAction(bytes, at, length));
+    actions.push(decodeAction(bytes, at, length, depth));
     at += length;
   }
   return actions;
 }
 
-function decodeAction(bytes: Buffer, at: number, length: number): Action {
+/** Open vSwitch takes more, but each costs it and us a call within a call. */
+const deepest = 16;
+
+function decodeAction(bytes: Buffer, at: number, length: number, depth: number): Action {
   const type = bytes.readUInt16BE(at);
   switch (type) {
     case actionType.output:
@@ -230,7 +234,7 @@ function decodeAction(bytes: Buffer, at: number, length: number): Action {
     case copyFieldType:
       return decodeMove(bytes, at, length);
     case actionType.experimenter:
-      return decodeNicira(bytes, at, length);
+      return decodeNicira(bytes, at, length, depth);
     default:
       throw new VocabularyError(`action type ${type} is none of ours`);
   }
@@ -250,7 +254,7 @@ function exactly(length: number, wanted: number, what: string): void {
   if (length !== wanted) throw new ProtocolError(`${what} action of ${length} bytes, ${wanted} wanted`);
 }
 
-function decodeNicira(bytes: Buffer, at: number, length: number): Action {
+function decodeNicira(bytes: Buffer, at: number, length: number, depth: number): Action {
   if (length < 16) throw new ProtocolError(`experimenter action of ${length} bytes, at least 16 wanted`);
   const vendor = bytes.readUInt32BE(at + 4);
   const subtype = bytes.readUInt16BE(at + 8);
@@ -289,7 +293,7 @@ function decodeNicira(bytes: Buffer, at: number, length: number): Action {
     case niciraSubtype.stackPop:
       return { type: 'pop', target: decodeStack(bytes, at, length) };
     case niciraSubtype.clone:
-      return { type: 'clone', actions: decodeActions(bytes, at + cloneHead, at + length) };
+      return { type: 'clone', actions: decodeActions(bytes, at + cloneHead, at + length, depth + 1) };
     case ctSubtype:
       return decodeConntrack(bytes, at, length);
     case niciraSubtype.ctClear:

@@ -97,29 +97,34 @@ export function* pieces<T extends Statement>(rules: readonly Formed<T>[]): Itera
   const conjoined = rules.filter(({ form }) => form !== undefined);
   for (let lane = 0; lane * perLane < conjoined.length; lane++) {
     const own = conjoined.slice(lane * perLane, (lane + 1) * perLane);
-    for (const [key, match, conjuncts] of clauses(own))
-      if (lane > 0 || !claimed.has(key)) yield { kind: 'clause', conjuncts, match, lane };
+    const taken = lane === 0 ? claimed : none;
+    for (const [match, conjuncts] of clauses(own, taken)) yield { kind: 'clause', conjuncts, match, lane };
     for (const { rule } of own) yield { kind: 'conjunction', rule };
   }
 }
 
-type Keyed<T extends Statement> = [key: string, match: Match, conjuncts: readonly Conjunct<T>[]];
+const none: ReadonlySet<string> = new Set();
 
-function* clauses<T extends Statement>(rules: readonly Formed<T>[]): Iterable<Keyed<T>> {
+type Clause<T extends Statement> = [match: Match, conjuncts: readonly Conjunct<T>[]];
+
+/** @param taken keys of matches that are there already */
+function* clauses<T extends Statement>(rules: readonly Formed<T>[], taken: ReadonlySet<string>): Iterable<Clause<T>> {
+  const isFree = (family: Family, source: IpPrefix | undefined, destination: IpPrefix | undefined): boolean =>
+    taken.size === 0 || !taken.has(keyOf(family, source, destination, everyService));
   for (const family of families) {
     for (const [prefix, conjuncts] of shared(rules, 'sources', family))
-      yield [keyOf(family, prefix, undefined, everyService), fromPrefix(prefix), conjuncts];
+      if (isFree(family, prefix, undefined)) yield [fromPrefix(prefix), conjuncts];
     for (const [prefix, conjuncts] of shared(rules, 'destinations', family))
-      yield [keyOf(family, undefined, prefix, everyService), toPrefix(prefix), conjuncts];
-    const services = new Map<string, Keyed<T> & { 2: Conjunct<T>[] }>();
+      if (isFree(family, undefined, prefix)) yield [toPrefix(prefix), conjuncts];
+    const services = new Map<string, [match: Match, conjuncts: Conjunct<T>[]]>();
     for (const { rule, form = [] } of rules) {
       const conjunct = conjunctOf(rule, form, 'services');
       if (conjunct === undefined || isSilent(rule, family)) continue;
       for (const service of rule.services.of(family)) {
         const key = keyOf(family, undefined, undefined, serviceKey(service));
         const known = services.get(key);
-        if (known !== undefined) known[2].push(conjunct);
-        else services.set(key, [key, { ...versions[family], ...serviceMatch(service) }, [conjunct]]);
+        if (known !== undefined) known[1].push(conjunct);
+        else if (!taken.has(key)) services.set(key, [{ ...versions[family], ...serviceMatch(service) }, [conjunct]]);
       }
     }
     yield* services.values();

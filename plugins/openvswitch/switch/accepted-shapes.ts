@@ -24,12 +24,16 @@ export class AcceptedShapes {
   cover(operations: Operations): boolean {
     if (operations.length > mostAtOnce || this.#known.size === 0) return false;
     let last: RecordSource | undefined;
+    let kind: Uint32Array | undefined;
     for (let index = 0; index < operations.length; index++) {
       const source = operations.source(index);
       if (source === last) continue;
       last = source;
       if (!isUnit(source)) return false;
-      for (const shape of shapesOf(source)) if (shape === noShape || !this.#known.has(shape)) return false;
+      const shapes = shapesOf(source);
+      if (shapes === kind) continue;
+      kind = shapes;
+      for (const shape of shapes) if (shape === noShape || !this.#known.has(shape)) return false;
     }
     return true;
   }
@@ -59,7 +63,7 @@ function isUnit(source: RecordSource): source is Unit {
 }
 
 /** Once for a unit, whichever switches want it. */
-function shapesOf(unit: Unit): Iterable<number> {
+function shapesOf(unit: Unit): Uint32Array {
   unit.shapes ??= distinct(unit);
   return unit.shapes;
 }
@@ -70,5 +74,14 @@ function distinct(unit: Unit): Uint32Array {
     // Meters are set before, by messages of their own.
     if (!isMeterRecord(unit.bytes, at)) shapes.add(recordShape(unit.bytes, at));
   });
-  return Uint32Array.from(shapes);
+  const sorted = Uint32Array.from(shapes).sort();
+  const name = sorted.join();
+  const known = kinds.get(name);
+  if (known !== undefined) return known;
+  if (kinds.size > mostKept) kinds.clear();
+  kinds.set(name, sorted);
+  return sorted;
 }
+
+/** Units are many and their kinds few: one array for all of a kind. */
+const kinds = new Map<string, Uint32Array>();

@@ -135,6 +135,31 @@ describe('refused flows', () => {
     },
   );
 
+  test('many that the commit refuses, which tells one at a time, cost about what there is to do, not that for each', async () => {
+    await using under = await new SouthboundUnderTest().start();
+    under.admit(1);
+    const flows = 4;
+    const objects = 400;
+    /** Every object from the hundredth to the two hundredth, and each tenth behind. */
+    const bad = (n: number) => (n >= 100 && n < 200) || (n > 200 && n % 10 === 0);
+    const refuseCommit = (entry: Entry) => (bad(Number(entry.cookie & 0xffffn)) ? BAD_OUT_GROUP : undefined);
+    const fake = await under.fake(1, { refuseCommit }).connect();
+    await under.seen('connected');
+    const units = Array.from({ length: objects }, (_, n) =>
+      Array.from({ length: flows }, (_flow, i) => flow(n + 1, flows * n + i)),
+    );
+    const before = under.stats().flowMods;
+    await under.program(Object.fromEntries(units.map((unit, n) => [`unit ${n}`, unit])));
+    const refused = units.filter((_, n) => bad(n + 1));
+    expect(fake.contents()).toEqual(contents(encodeFlows(units.filter((_, n) => !bad(n + 1)).flat())));
+    expect(under.all('rejected')).toHaveLength(refused.length);
+    expect(under.stats().setAside).toBe(refused.length);
+    // One bundle for each, of all that was left, would have been 100 times what there is to do.
+    const sent = under.stats().flowMods - before;
+    expect(sent).toBeLessThan(6 * objects * flows);
+    expect(under.all('disconnected')).toEqual([]);
+  });
+
   test('an object that was installed loses all its flows when one is refused, and is accepted when it changes', async () => {
     await using under = await new SouthboundUnderTest().start();
     under.admit(1);

@@ -35,7 +35,12 @@ export type Refusal = {
 export type BundleOutcome =
   | { kind: 'committed' }
   /** Nothing was changed. */
-  | { kind: 'refused'; refusals: Refusal[] }
+  | {
+      kind: 'refused';
+      refusals: Refusal[];
+      /** By the commit, which ends with the first that is refused: there may be others behind it. */
+      atCommit: boolean;
+    }
   /** Nobody knows whether it was changed: read the switch back. */
   | { kind: 'indeterminate'; reason: string };
 
@@ -106,7 +111,7 @@ class BundleRun {
     if (!(await this.#barrier(firstBarrier, timeout))) return this.#lost(timeout);
     if (this.#bundleError !== undefined || this.#refusals.length > 0) {
       connection.send(bundleControl(firstBarrier + 3, this.#bundleId, bundleType.discard));
-      return this.#refused();
+      return this.#refused(false);
     }
     const commit = firstBarrier + 1;
     connection.send(
@@ -127,15 +132,15 @@ class BundleRun {
   }
 
   #afterCommit(): BundleOutcome {
-    if (this.#refusals.length > 0 && this.#commitFailed && this.#bundleError === undefined) return this.#refused();
-    if (this.#bundleError !== undefined) return this.#refused();
+    if (this.#refusals.length > 0 && this.#commitFailed && this.#bundleError === undefined) return this.#refused(true);
+    if (this.#bundleError !== undefined) return this.#refused(true);
     if (!this.#committed) return { kind: 'indeterminate', reason: 'no reply to the commit' };
     return { kind: 'committed' };
   }
 
-  #refused(): BundleOutcome {
+  #refused(atCommit: boolean): BundleOutcome {
     if (this.#bundleError !== undefined) return { kind: 'indeterminate', reason: this.#bundleError.name };
-    return { kind: 'refused', refusals: this.#refusals };
+    return { kind: 'refused', refusals: this.#refusals, atCommit };
   }
 
   #lost(timeout: number): BundleOutcome {

@@ -80,8 +80,10 @@ export class Programmer {
     const all = rest;
     let foreign: readonly number[] = groups;
     let known = false;
+    // A commit tells one refusal only. Where there are more, smaller bundles cost less each; the next ones grow again.
+    let most = bundleFlows;
     while (rest.length + foreign.length > 0) {
-      const part = rest.length > bundleFlows ? rest.slice(0, bundleFlows) : rest;
+      const part = rest.length > most ? rest.slice(0, most < bundleFlows ? wholeObjects(rest, most) : most) : rest;
       const last = part.length === rest.length;
       const content = {
         operations: part,
@@ -107,7 +109,9 @@ export class Programmer {
         known = content.atOnce;
         rest = rest.slice(part.length, rest.length);
         if (last) foreign = [];
+        most = Math.min(2 * most, bundleFlows);
       } else {
+        if (outcome.atCommit) most = Math.max(1, part.length >> 1);
         const refusedGroups = new Set(outcome.refusals.map(({ index }) => foreign[index - part.length]));
         if (last) foreign = foreign.filter((group) => !refusedGroups.has(group));
         rest = withoutMeters(this.#without(rest, outcome.refusals));
@@ -255,6 +259,17 @@ const unknownMeter = 'OFPMMFC_UNKNOWN_METER';
 
 function isSurprise({ name }: OpenflowError): boolean {
   return name === meterExists || name === unknownMeter;
+}
+
+/** So many operations at least, and no object that they add is cut in two where its flows follow each other. */
+function wholeObjects(operations: Operations, least: number): number {
+  const of = (index: number): number => {
+    const { bytes, at } = operations.source(index);
+    return operations.isDelete(index) ? Number.NaN : objectOf(bytes, at + operations.offset(index));
+  };
+  let end = least;
+  while (end < operations.length && of(end) === of(end - 1)) end++;
+  return end;
 }
 
 function cookieAt(unit: Unit, offset: number): bigint {

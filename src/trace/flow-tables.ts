@@ -1,104 +1,136 @@
 /** The flows of one switch by table, and which of them a packet hits: OpenFlow 1.5.1 section 5.3, ovs-fields(7) on conj_id. */
 import type { InstalledFlow } from '../drivers/switch-plugin.ts';
-import { type FieldName, fieldBits } from '../pipeline/flow.ts';
+import { type FieldName, fieldBits, type Match, type MatchValue } from '../pipeline/flow.ts';
 import type { Packet } from './packet.ts';
 
-type Test = { field: FieldName; value: bigint; mask: bigint };
 type Clause = { id: number; clause: number; clauses: number };
-type Entry = {
-  flow: InstalledFlow;
-  tests: Test[];
-  clauses: Clause[] | undefined;
-  /** A clause of higher priority has the same match: Open vSwitch does not see this flow once a conjunction is met. */
-  behindClause: boolean;
-};
 
 export class FlowTables {
-  readonly #tables = new Map<number, Entry[]>();
-  /** Flows of tables that no packet has come to yet: most of them no trace ever looks at. */
-  readonly #unsorted = new Map<number, InstalledFlow[]>();
+  readonly #tables = new Map<number, InstalledFlow[]>();
+  /** Tables whose flows are in the order of their priorities: most of them no packet ever comes to. */
+  readonly #sorted = new Set<number>();
   readonly size: number;
 
   constructor(flows: readonly InstalledFlow[]) {
     this.size = flows.length;
     for (const flow of flows) {
-      const there = this.#unsorted.get(flow.table);
-      if (there === undefined) this.#unsorted.set(flow.table, [flow]);
+      const there = this.#tables.get(flow.table);
+      if (there === undefined) this.#tables.set(flow.table, [flow]);
       else there.push(flow);
     }
   }
 
   /** The flow that takes the packet; undefined: a miss. */
   lookup(table: number, packet: Packet): InstalledFlow | undefined {
-    const entries = this.#sorted(table);
-    for (let at = 0; at < entries.length; ) {
-      const { priority } = entries[at]!.flow;
+    const flows = this.#inOrder(table);
+    const header = new Header(packet);
+    for (let at = 0; at < flows.length; ) {
+      const { priority } = flows[at]!;
       const clauses: Clause[] = [];
-      for (; at < entries.length && entries[at]!.flow.priority === priority; at++) {
-        const entry = entries[at]!;
-        if (!matches(entry, packet)) continue;
+      for (; at < flows.length && flows[at]!.priority === priority; at++) {
+        const flow = flows[at]!;
+        if (!header.fits(flow.match)) continue;
+        const own = clausesOf(flow);
         // A flow that is no part of a conjunction goes before those of its priority that are.
-        if (entry.clauses === undefined) return entry.flow;
-        clauses.push(...entry.clauses);
+        if (own.length === 0) return flow;
+        clauses.push(...own);
       }
       const id = satisfied(clauses);
       if (id === undefined) continue;
-      const hit = this.#withConjunction(entries, packet, id);
+      const hit = withConjunction(flows, packet, id);
       if (hit !== undefined) return hit;
     }
     return undefined;
   }
 
-  #withConjunction(entries: readonly Entry[], packet: Packet, id: number): InstalledFlow | undefined {
-    const conjoined = packet.copy();
-    conjoined.set('conj_id', id);
-    return entries.find((e) => e.clauses === undefined && !e.behindClause && matches(e, conjoined))?.flow;
+  #inOrder(table: number): readonly InstalledFlow[] {
+    const flows = this.#tables.get(table);
+    if (flows === undefined) return [];
+    if (!this.#sorted.has(table)) {
+      flows.sort((a, b) => b.priority - a.priority);
+      this.#sorted.add(table);
+    }
+    return flows;
+  }
+}
+
+/** @param flows highest priority first */
+function withConjunction(flows: readonly InstalledFlow[], packet: Packet, id: number): InstalledFlow | undefined {
+  const conjoined = packet.copy();
+  conjoined.set('conj_id', id);
+  const header = new Header(conjoined);
+  const hidden = new Set<string>();
+  for (const flow of flows) {
+    if (!header.fits(flow.match)) continue;
+    // Behind a clause with the same match Open vSwitch does not see a flow, once a conjunction is met.
+    const key = matchKey(flow.match);
+    if (clausesOf(flow).length > 0) hidden.add(key);
+    else if (!hidden.has(key)) return flow;
+  }
+  return undefined;
+}
+
+function clausesOf({ actions }: InstalledFlow): Clause[] {
+  return actions.flatMap((a) => (a.type === 'conjunction' ? [a] : []));
+}
+
+function matchKey(match: Match): string {
+  return Object.entries(match)
+    .map(([name, value]) => {
+      const [bits, mask] = masked(name as FieldName, value);
+      return `${name}=${bits & mask}/${mask}`;
+    })
+    .sort()
+    .join();
+}
+
+function masked(field: FieldName, value: MatchValue): [value: bigint, mask: bigint] {
+  if (typeof value === 'object') return [BigInt(value.value), BigInt(value.mask)];
+  return [BigInt(value), (1n << BigInt(fieldBits[field])) - 1n];
+}
+
+/**
+ * A packet's fields while one table is searched: as plain numbers where they fit, because a table may have tens of
+ * thousands of flows and nearly all of them are told apart by such.
+ */
+class Header {
+  readonly #packet: Packet;
+  readonly #numbers: Partial<Record<FieldName, number>> = {};
+
+  constructor(packet: Packet) {
+    this.#packet = packet;
   }
 
-  #sorted(table: number): readonly Entry[] {
-    const known = this.#tables.get(table);
+  fits(match: Match): boolean {
+    for (const name in match) {
+      const field = name as FieldName;
+      if (!this.#meets(field, match[field]!)) return false;
+    }
+    return true;
+  }
+
+  #meets(field: FieldName, wanted: MatchValue): boolean {
+    if (typeof wanted === 'number') return this.#number(field) === wanted;
+    if (typeof wanted === 'object' && fieldBits[field] <= 32) {
+      const mask = Number(wanted.mask);
+      const present = this.#number(field);
+      return present >= 0 && ((present ^ Number(wanted.value)) & mask) === 0;
+    }
+    const present = this.#packet.get(field);
+    if (present === undefined) return false;
+    const [value, mask] = masked(field, wanted);
+    return (present & mask) === (value & mask);
+  }
+
+  /** -1: the packet has no such field. Exact up to 48 bits, and no wider field is matched by a number. */
+  #number(field: FieldName): number {
+    const known = this.#numbers[field];
     if (known !== undefined) return known;
-    const entries = (this.#unsorted.get(table) ?? []).map(entryOf).sort((a, b) => b.flow.priority - a.flow.priority);
-    if (entries.some((e) => e.clauses !== undefined)) hideBehindClauses(entries);
-    this.#unsorted.delete(table);
-    this.#tables.set(table, entries);
-    return entries;
+    const value = this.#packet.get(field);
+    const number = value === undefined ? -1 : Number(value);
+    this.#numbers[field] = number;
+    return number;
   }
-}
-
-function entryOf(flow: InstalledFlow): Entry {
-  const clauses = flow.actions.flatMap((a) => (a.type === 'conjunction' ? [a] : []));
-  return { flow, tests: testsOf(flow), clauses: clauses.length === 0 ? undefined : clauses, behindClause: false };
-}
-
-/** @param entries highest priority first */
-function hideBehindClauses(entries: readonly Entry[]): void {
-  const matched = new Set<string>();
-  for (const entry of entries) {
-    const match = entry.tests
-      .map(({ field, value, mask }) => `${field}=${value & mask}/${mask}`)
-      .sort()
-      .join();
-    if (entry.clauses !== undefined) matched.add(match);
-    else entry.behindClause = matched.has(match);
-  }
-}
-
-function testsOf({ match }: InstalledFlow): Test[] {
-  return Object.entries(match).map(([name, value]) => {
-    const field = name as FieldName;
-    const exact = (1n << BigInt(fieldBits[field])) - 1n;
-    if (typeof value === 'object') return { field, value: BigInt(value.value), mask: BigInt(value.mask) };
-    return { field, value: BigInt(value), mask: exact };
-  });
-}
-
-function matches({ tests }: Entry, packet: Packet): boolean {
-  for (const { field, value, mask } of tests) {
-    const present = packet.get(field);
-    if (present === undefined || (present & mask) !== (value & mask)) return false;
-  }
-  return true;
 }
 
 /** The lowest id all of whose clauses are there. Open vSwitch says nothing of which it takes where several are. */

@@ -14,7 +14,7 @@ import { Packet } from '../../src/trace/packet.ts';
 import { type DummySwitch, openVswitchOrSkip, startDummySwitch } from '../support/open-vswitch.ts';
 import { ctNext, notation, stepsOfEvents, stepsOfText } from './ofproto-trace.ts';
 
-const runs = Number(process.env.KEYWAY_TRACE_RUNS ?? 25);
+const runs = Number(process.env.KEYWAY_TRACE_RUNS ?? 12);
 const lastTable = 5;
 const small = fc.nat({ max: 2 });
 

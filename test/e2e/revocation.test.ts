@@ -68,9 +68,13 @@ describe('a cloud with many open connections', () => {
    * Opens a hundred connections from web1 and a hundred from web3 to web2, makes the change, and says what arrived: to the
    * clients, and of what they sent over TCP (web1 to 7001, web3 to 8001).
    */
-  async function during({ lab, acme, apply }: Cloud, change: Resource[], before: () => Promise<void> = async () => {}) {
+  async function during(
+    { lab, acme, apply }: Cloud,
+    change: Resource[],
+    before: () => Promise<void> = async () => {},
+    ip: string = ipOf('web2'),
+  ) {
     const servers = await serveStreams(lab, acme.web2, ['tcp:7001', 'udp:7002', 'tcp:8001', 'udp:8002']);
-    const ip = ipOf('web2');
     const [one, other] = await Promise.all([
       openStreams(lab, acme.web1, ip, hundred),
       openStreams(lab, acme.web3, ip, { ...hundred, tcp: [8001], udp: [8002] }),
@@ -113,8 +117,12 @@ describe('a cloud with many open connections', () => {
   const fromWeb1 = (more: object = {}) => ({ ...allow, from: { port: 'web1' }, to: web2, ...more });
   const fromWeb3 = (more: object = {}) => ({ ...allow, from: { port: 'web3' }, to: web2, ...more });
 
-  async function cutsWeb1Only(c: Cloud, change: Resource[], before?: () => Promise<void>): Promise<void> {
-    const { asked, ended, ...seen } = await during(c, change, before);
+  async function cutsWeb1Only(
+    c: Cloud,
+    change: Resource[],
+    { before, ip }: { before?: () => Promise<void>; ip?: string } = {},
+  ): Promise<void> {
+    const { asked, ended, ...seen } = await during(c, change, before, ip);
     expectCut(seen.web1, asked);
     expectCut(seen.fromWeb1, asked);
     expectGoingOn(seen.web3, ended);
@@ -145,7 +153,7 @@ describe('a cloud with many open connections', () => {
     ]);
   });
 
-  const port = async (c: Cloud, name: 'web1' | 'web3', groups: string[]): Promise<Resource> => {
+  const port = async (c: Cloud, name: 'web1' | 'web2' | 'web3', groups: string[]): Promise<Resource> => {
     const path = `${network}/ports/${name}`;
     const { tier, mac, ips, ifaceId } = (await c.lab.admin('GET', `/v1/${path}`)) as Record<string, unknown>;
     return { path, spec: { tier, mac, ips, ifaceId, groups } };
@@ -223,6 +231,41 @@ describe('a cloud with many open connections', () => {
     await c.apply([{ path: policy('web3').path, delete: true }]);
   });
 
+  run('the same over IPv6', async (c) => {
+    const ips = { web1: 'fd00:a:b:1::11', web2: 'fd00:a:b:1::12', web3: 'fd00:a:b:1::13' };
+    const names = ['web1', 'web2', 'web3'] as const;
+    const ports = await Promise.all(names.map((name) => port(c, name, [])));
+    await base(c, [
+      { path: network, spec: { offering: 'basic', cidr: '10.0.0.0/16', ipv6Cidr: 'fd00:a:b::/48' } },
+      { path: `${network}/tiers/web`, spec: { cidr: '10.0.1.0/24', ipv6Cidr: 'fd00:a:b:1::/64' } },
+      ...ports.map(({ path, spec }, i) => ({
+        path,
+        spec: { ...(spec as object), ips: [ipOf(names[i]!), ips[names[i]!]] },
+      })),
+      { path: rule('all'), spec: { ...allow, from: { tier: 'web' }, to: web2, priority: 10 } },
+      { path: rule('web3'), spec: { ...allow, from: { cidr: `${ips.web3}/128` }, to: { cidr: `${ips.web2}/128` } } },
+    ]);
+    for (const name of names) {
+      const vm = c.acme[name];
+      await vm.exec('sh', ['-c', 'echo 0 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6']);
+      const { status, stderr } = await vm.exec('ip', ['-6', 'addr', 'add', `${ips[name]}/64`, 'dev', 'eth0', 'nodad']);
+      expect(status, stderr).toBe(0);
+    }
+    await cutsWeb1Only(c, [{ path: rule('all'), delete: true }], { ip: ips.web2 });
+  });
+
+  run('the same where both ends share a hypervisor', async (c) => {
+    await c.acme.web1.move('hv2');
+    await base(c, [
+      { path: rule('all'), spec: { ...allow, from: { tier: 'web' }, to: web2, priority: 10 } },
+      { path: rule('web3'), spec: fromWeb3() },
+    ]);
+    const where = async () => (await c.lab.admin('GET', `/v1/${network}/ports/web1`)) as { binding: unknown };
+    await expect.poll(where, { timeout: 10_000 }).toMatchObject({ binding: { hypervisor: 'hv2' } });
+    await c.lab.portReady(`${network}/ports/web1`);
+    await cutsWeb1Only(c, [{ path: rule('all'), delete: true }]);
+  });
+
   run(
     'labels outlive the controller: connections relabelled before it is killed go on after, and are cut',
     async (c) => {
@@ -231,13 +274,16 @@ describe('a cloud with many open connections', () => {
         { path: rule('web3'), spec: fromWeb3() },
         { path: rule('all'), spec: { ...allow, from: { tier: 'web' }, to: web2, priority: 10 } },
       ]);
-      await cutsWeb1Only(c, [{ path: rule('web1'), delete: true }], async () => {
-        // They all go on over this, with another label: then over the restart.
-        await c.apply([{ path: rule('all'), delete: true }]);
-        await c.lab.killController();
-        await c.lab.startController();
-        await Promise.all(['web1', 'web2', 'web3'].map((p) => c.lab.portReady(`${network}/ports/${p}`)));
+      await cutsWeb1Only(c, [{ path: rule('web1'), delete: true }], {
+        before: async () => {
+          // They all go on over this, with another label: then over the restart.
+          await c.apply([{ path: rule('all'), delete: true }]);
+          await c.lab.killController();
+          await c.lab.startController();
+          await Promise.all(['web1', 'web2', 'web3'].map((p) => c.lab.portReady(`${network}/ports/${p}`)));
+        },
       });
     },
+    120_000,
   );
 });

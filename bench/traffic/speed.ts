@@ -1,5 +1,6 @@
 /** Throughput, round trip and first packet of several links in turn, beside the plain one. */
 import { quantile, table } from '../support/figures.ts';
+import { forget } from './arena.ts';
 import type { Iperf3 } from './iperf3.ts';
 import type { KeywayArena } from './keyway.ts';
 import { firstPacket, type Link, roundTrip, throughput, warmUp } from './link.ts';
@@ -68,6 +69,7 @@ export async function speedFigure(plan: {
 }
 
 async function measureLink(link: Link, iperf3: Iperf3, samples: Samples): Promise<void> {
+  await forget(link.arena);
   await warmUp(link);
   const { bits, processor } = await throughput(link, iperf3, seconds);
   samples.bits.push(bits);

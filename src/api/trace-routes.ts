@@ -225,6 +225,10 @@ function portPath(given: TraceBody['from'], field: string, { tenant }: Reader): 
   const bad = (message: string): Problem =>
     new Problem('request.invalid', message, [{ field, code: 'request.invalid', message }]);
   if (parsed instanceof Problem) {
+    if (field === '/to' && /^[0-9a-fA-F:.]+$/.test(path)) {
+      const message = `${path} is no IP address`;
+      throw new Problem('address.invalid', message, [{ field, code: 'address.invalid', message }]);
+    }
     if (parsed.code === 'name.invalid')
       throw new Problem(parsed.code, parsed.detail, [{ field, code: parsed.code, message: parsed.detail }]);
     throw bad(`${JSON.stringify(path)} is no path of a port${field === '/to' ? ', and no IP address' : ''}`);

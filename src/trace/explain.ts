@@ -12,9 +12,9 @@ import { type Register, registers, subfield } from '../pipeline/registers.ts';
 import type { Decision, Verdict } from './answer.ts';
 import { beginsJudgement, carriesOut, decides, routes, type Side, type Stop, sideFrom, stopAt } from './decisions.ts';
 import type { Lookup } from './interpreter.ts';
-import { holds, missingRoute, missingRule, openedService, tierWith, unroutable } from './orders.ts';
+import { missingRoute, missingRule, openedService, tierWith, unroutable } from './orders.ts';
 import type { Packet } from './packet.ts';
-import type { Resolved } from './request.ts';
+import { pairOf, type Resolved } from './request.ts';
 import type { End, Walk } from './walk.ts';
 
 export type Explained = { view: View; placement: Placement; inWords(path: Path): string };
@@ -49,7 +49,7 @@ function conclude(around: Explained, asked: Resolved, walk: Walk, end: End, deci
   };
   switch (end.kind) {
     case 'delivered':
-      return { outcome: 'delivered', reason: 'delivered', text: deliveredText(around, walk, end, target), needs: [] };
+      return { outcome: 'delivered', reason: 'delivered', text: deliveredText(around, walk, target), needs: [] };
     case 'answered':
       return { outcome: 'answered', reason: 'answered', text: `The switch answers for ${target} itself`, needs: [] };
     case 'unknown':
@@ -94,20 +94,12 @@ function flagged(packet: Packet, name: string): boolean {
   return flag !== undefined && packet.read(subfield(flag)) === 1n;
 }
 
-function deliveredText(
-  { view, inWords }: Explained,
-  { hops }: Walk,
-  end: Extract<End, { kind: 'delivered' }>,
-  target: string,
-): string {
-  const text = `Delivered to ${inWords(end.port)}`;
-  const port = view.getAs('port', end.port);
-  const has = port?.spec.ips.includes(target) ?? false;
-  const pairs = port?.spec.allowedAddressPairs ?? [];
-  if (
-    has ||
-    pairs.some(({ ip }) => holds(ip.includes('/') ? ip : `${ip}/${ip.includes(':') ? 128 : 32}`, parseIp(target)!))
-  )
+function deliveredText({ view, inWords }: Explained, { hops, ends }: Walk, target: string): string {
+  const ports = [...new Set(ends.flatMap((end) => (end.kind === 'delivered' ? [end.port] : [])))];
+  const text = `Delivered to ${ports.map(inWords).join(' and ')}`;
+  if (ports.length > 1) return `${text}: whichever of them has ${target} just now takes it`;
+  const port = view.getAs('port', ports[0]!);
+  if (port?.spec.ips.includes(target) || (port !== undefined && pairOf(port, parseIp(target)!) !== undefined))
     return text;
   for (const { events } of hops)
     for (const e of events) {
@@ -220,7 +212,10 @@ function decisionsOf(around: Explained, asked: Resolved, { hops }: Walk): Decisi
       const next = events.slice(i + 1).find((l): l is Lookup => l.kind === 'lookup' && l.depth === 0);
       if (next !== undefined && carriesOut(next.table)) continue;
       const network = networkOfSide(asked, side);
-      found.push(decision(around, asked, side, next !== undefined, inRegister(around.view, network, e.packet, spoke)));
+      const made = decision(around, asked, side, next !== undefined, inRegister(around.view, network, e.packet, spoke));
+      // Copies for several receivers are judged alike.
+      if (!found.some((one) => one.side === made.side && one.path === made.path && one.action === made.action))
+        found.push(made);
       spoke = undefined;
     }
   }

@@ -184,6 +184,14 @@ function protocolOf(text: string, six: boolean): number {
   return number;
 }
 
+/** The pair by which the port may have an address beside its own. */
+export function pairOf({ spec }: Resource<'port'>, ip: Ip): { mac?: string } | undefined {
+  return spec.allowedAddressPairs?.find(({ ip: text }) => {
+    const range = parseIpPrefix(text.includes('/') ? text : `${text}/${ip.family === 4 ? 32 : 128}`);
+    return range !== undefined && isIn(range, ip);
+  });
+}
+
 /** Networks that the network's packets may be routed to, itself first. */
 export function reachable(view: View, network: Path): Path[] {
   const tenant = tenantOf(network);

@@ -13,7 +13,7 @@ import { sendLive } from './live.ts';
 import { opening } from './orders.ts';
 import type { Packet } from './packet.ts';
 import { answeredMac, neighbourRequest, probePacket } from './probe.ts';
-import { firstHop, type Resolved, resolve, type TraceRequest } from './request.ts';
+import { firstHop, pairOf, type Resolved, resolve, type TraceRequest } from './request.ts';
 import { describeHops } from './steps.ts';
 import { type Surroundings, SwitchesNow } from './surroundings.ts';
 import { type Assumed, type End, joined, passedOn, type Walk, walk } from './walk.ts';
@@ -152,6 +152,20 @@ export class Tracer {
     if (mac !== undefined) {
       const text = `${formatIp(hop)} (${who}) is at ${formatMac(mac)}`;
       return { mac, told: { asked: formatIp(hop), mac: formatMac(mac), text }, hops: [], verdict: undefined };
+    }
+    // Of an address that several ports may have, the VM that has it answers: nobody else knows which that is.
+    const shared = walked.ends.find((end) => end.kind === 'delivered');
+    const claimant = shared?.kind === 'delivered' ? this.#around.view.getAs('port', shared.port) : undefined;
+    const pair = claimant && pairOf(claimant, hop);
+    const virtual = claimant && pair && parseMac(pair.mac ?? claimant.spec.mac);
+    if (virtual !== undefined) {
+      const text = `${formatIp(hop)} is asked of the ports that may have it, and taken to be at ${formatMac(virtual)}`;
+      return {
+        mac: virtual,
+        told: { asked: formatIp(hop), mac: formatMac(virtual), text },
+        hops: [],
+        verdict: undefined,
+      };
     }
     const text = `Nobody answers for ${formatIp(hop)} (${who}): the sender has no MAC to send to`;
     const needs = hop === target ? absent(this.#around, asked) : [`Status programmed of ${network}`];

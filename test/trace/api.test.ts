@@ -83,6 +83,7 @@ test('ports by path or by names, an address or a port to go to', async () => {
 test.each([
   [{ from }, 400, 'request.invalid', '/to'],
   [{ from, to: 'nowhere' }, 400, 'request.invalid', '/to'],
+  [{ from, to: '10.0.0.256' }, 400, 'address.invalid', '/to'],
   [{ from: network, to: '10.0.0.1' }, 400, 'request.invalid', '/from'],
   [{ from: `${network}/ports/WEB`, to: '10.0.0.1' }, 400, 'name.invalid', '/from'],
   [{ from, to: '10.0.0.1', ports: { destination: 70_000 } }, 400, 'request.invalid', '/ports/destination'],

@@ -25,6 +25,12 @@ function port(network: string, name: string, tier: string, mac: string, ips: str
   return { path: `${network}/ports/${name}`, spec: { tier, mac, ips, groups, ifaceId } };
 }
 
+/** One of two that share 10.0.1.100 by VRRP. */
+function virtual(name: string, mac: string, ip: string): Order {
+  const { path, spec } = port(shop, name, 'web', mac, [ip]);
+  return { path, spec: { ...spec, allowedAddressPairs: [{ ip: '10.0.1.100', mac: '00:00:5e:00:01:0a' }] } };
+}
+
 const rule = (network: string, name: string, spec: object): Order => ({
   path: `${network}/rules/${name}`,
   spec: { ...spec },
@@ -59,6 +65,8 @@ export const cloudOrders: Order[] = [
   port(shop, 'b2', 'db', '02:00:00:00:02:12', ['10.0.2.12', 'fd00:1:0:2::12']),
   port(shop, 'ghost', 'db', '02:00:00:00:02:13', ['10.0.2.13', 'fd00:1:0:2::13']),
   port(shop, 'b5', 'mid', '02:00:00:00:05:12', ['10.0.3.12']),
+  virtual('a6', '02:00:00:00:06:11', '10.0.1.61'),
+  virtual('b6', '02:00:00:00:06:12', '10.0.1.62'),
   port(office, 'a3', 'desk', '02:00:00:00:03:11', ['10.1.1.11']),
   port(office, 'b3', 'desk', '02:00:00:00:03:12', ['10.1.1.12']),
   port(lab, 'a4', 'bench', '02:00:00:00:04:11', ['10.2.1.11']),

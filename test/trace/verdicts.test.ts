@@ -124,6 +124,18 @@ test.each([
     /Delivered to port b1 .*, which has to pass it on to 192.168.7.9: route branch/,
     [],
   ],
+  [
+    '--from a1 --to 10.0.1.100',
+    'delivered',
+    /Delivered to port [ab]6 .* and port [ab]6 .*: whichever of them has 10.0.1.100/,
+    [],
+  ],
+  [
+    '--from a2 --to 10.0.1.100',
+    'delivered',
+    /Delivered to port [ab]6 .* and port [ab]6 .*: whichever of them has 10.0.1.100/,
+    [],
+  ],
   ['--from a1 --to 10.0.1.1', 'answered', /answers for 10.0.1.1 itself/, []],
   ['--from a1 --to fd00:1:0:2::12', 'delivered', /Delivered to port b2/, []],
   [

@@ -27,6 +27,7 @@ const protocols = fc.constantFrom(
 
 const strangers = fc.constantFrom(
   '10.0.2.13',
+  '10.0.1.100',
   '10.0.1.1',
   '10.0.2.1',
   '192.168.7.9',

@@ -42,6 +42,14 @@ function statement(
   };
 }
 
+/** The same of policies, with the tenants they are for. */
+export function policyStatements(rules: readonly ModelRule[]): Deciding[] {
+  return statements(rules).map((one, at) => {
+    const { holdsIn } = rules[at]!;
+    return { ...one, tenants: holdsIn === 'all' ? undefined : new Set(holdsIn.map(String)) };
+  });
+}
+
 function buckets(rules: readonly ModelRule[]): ModelRule[][] {
   const found = new Map<string, ModelRule[]>();
   for (const rule of rules) {
@@ -66,12 +74,7 @@ export function flowsOfPolicies(rules: readonly ModelRule[]): Flow[] {
   return buckets(rules).flatMap((bucket) => {
     const { priority, action } = bucket[0]!;
     const common = { priority, action, owner: 0 };
-    const placed = arrange(
-      statements(bucket).map((one, at) => {
-        const { holdsIn } = bucket[at]!;
-        return { ...one, tenants: holdsIn === 'all' ? undefined : new Set(holdsIn.map(String)) };
-      }),
-    );
+    const placed = arrange(policyStatements(bucket));
     return [
       ...bucketFlows(
         placed.filter(({ rule }) => rule.tenants === undefined),

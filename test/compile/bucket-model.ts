@@ -50,7 +50,7 @@ const everything: Block[] = [
 const end: fc.Arbitrary<Block[]> = fc.oneof(
   { weight: 8, arbitrary: fc.array(fc.oneof(host, host, host, host, block), { minLength: 12, maxLength: 40 }) },
   { weight: 2, arbitrary: fc.array(fc.oneof(host, block), { maxLength: 2 }) },
-  { weight: 2, arbitrary: fc.constant(everything) },
+  { weight: 4, arbitrary: fc.constant(everything) },
   { weight: 1, arbitrary: fc.array(host, { maxLength: 6 }).map((hosts): Block[] => [everything[0]!, ...hosts]) },
   { weight: 1, arbitrary: fc.array(host, { maxLength: 6 }).map((hosts): Block[] => [everything[1]!, ...hosts]) },
 );

@@ -58,6 +58,19 @@ const withSpec = (path: fc.Arbitrary<string>, spec: fc.Arbitrary<Record<string, 
 const child = (segment: string, name: fc.Arbitrary<string>) =>
   fc.tuple(network, name).map(([n, x]) => `${n}/${segment}/${x}`);
 
+/** Mostly what the tier has already. */
+function tierSpec(at: string, name: string, choice: number): Record<string, unknown> {
+  const cidr = name === 't' ? '10.0.0.0/30' : '10.0.1.0/24';
+  const ipv6Cidr = name === 't' ? 'fd00::/126' : 'fd00:0:0:1::/64';
+  const isDual = name === 'u' && at.endsWith('/m');
+  if (choice === 0) return { cidr: '10.0.0.0/24' };
+  if (choice === 1) return { cidr: '10.0.1.0/24' };
+  if (choice === 2) return { cidr, ipv6Cidr };
+  if (choice < 5 && name === 'u')
+    return { cidr, gateway: '10.0.1.9', ...(isDual ? { ipv6Cidr, ipv6Gateway: 'FD00:0:0:1::5' } : {}) };
+  return { cidr, ...(isDual ? { ipv6Cidr } : {}), description: choice < 7 ? 'x' : 'y' };
+}
+
 const requested = fc.oneof(
   {
     weight: 1,
@@ -80,25 +93,17 @@ const requested = fc.oneof(
       network,
       fc.record({
         offering: fc.constantFrom('basic', 'basic', 'silver'),
-        cidr: fc.constantFrom('10.0.0.0/16', '10.0.0.0/16', '10.0.0.0/24', '10.9.0.0/16', '10.0.0.0/8'),
+        cidr: fc.constantFrom('10.0.0.0/16', '10.0.0.0/16', '10.0.0.0/24', '10.9.0.0/16', '10.9.0.0/16', '10.0.0.0/8'),
         ipv6Cidr: fc.constantFrom(undefined, 'fd00::/48', 'FD00::0/48', 'fd00::/62', 'fd09::/48'),
-        mtu: fc.constantFrom(undefined, undefined, 1500, 1279),
+        mtu: fc.constantFrom(undefined, undefined, 1400, 1279),
       }),
     ),
   },
   {
     weight: 4,
-    arbitrary: withSpec(
-      child('tiers', tierName),
-      fc.oneof(
-        fc.record({
-          cidr: fc.constantFrom('10.0.0.0/30', '10.0.0.0/24', '10.0.1.0/24'),
-          ipv6Cidr: fc.constantFrom(undefined, undefined, 'fd00::/126', 'fd00:0:0:1::/64'),
-        }),
-        fc.constant({ cidr: '10.0.1.0/24', gateway: '10.0.1.9' }),
-        fc.constant({ cidr: '10.0.1.0/24', ipv6Cidr: 'fd00:0:0:1::/64', ipv6Gateway: 'FD00:0:0:1::5' }),
-      ),
-    ),
+    arbitrary: fc
+      .tuple(network, tierName, fc.nat(9))
+      .map(([n, name, choice]): [string, Record<string, unknown>] => [`${n}/tiers/${name}`, tierSpec(n, name, choice)]),
   },
   {
     weight: 8,
@@ -107,7 +112,7 @@ const requested = fc.oneof(
       fc.record({
         tier: tierName,
         mac: optional(mac),
-        allowedAddressPairs: fc.option(fc.array(pair, { minLength: 1, maxLength: 2 }), { nil: undefined, freq: 1 }),
+        allowedAddressPairs: optional(fc.array(pair, { minLength: 1, maxLength: 2 })),
         ips: optional(fc.uniqueArray(ip, { minLength: 1, maxLength: 2 })),
         groups: some(groupName),
         ifaceId: optional(fc.constantFrom('i', 'j')),
@@ -132,24 +137,25 @@ const requested = fc.oneof(
     weight: 5,
     arbitrary: withSpec(
       child('routes', fc.constantFrom('v', 'w')),
-      fc.record({
-        destination: fc.constantFrom(
-          '192.168.0.0/24',
-          '192.168.0.0/16',
-          '0.0.0.0/0',
-          '10.0.1.0/25',
-          '10.9.1.0/24',
-          'FD77::/64',
-        ),
-        nextHop: fc.constantFrom('10.0.1.1', '10.0.1.2', '10.0.1.2', '192.168.0.7', '10.9.0.5', 'fd00:0:0:1::5'),
-      }),
+      fc
+        .tuple(
+          fc.constantFrom('192.168.0.0/24', '192.168.0.0/16', '0.0.0.0/0', '10.0.1.0/25', '10.9.1.0/24', 'FD77::/64'),
+          fc.constantFrom('10.0.1.1', '10.0.1.2', '10.0.1.2', '192.168.0.7', '10.9.0.5'),
+          fc.nat(9),
+        )
+        .map(([destination, nextHop, mixed]) => ({
+          destination,
+          nextHop: destination.includes(':') !== (mixed === 0) ? 'fd00:0:0:1::5' : nextHop,
+        })),
     ),
   },
   {
     weight: 3,
     arbitrary: withSpec(
       fc.tuple(tenant, fc.constantFrom('j', 'k')).map(([t, p]) => `${t}/peerings/${p}`),
-      fc.record({ networks: fc.tuple(fc.constantFrom('m', 'n'), fc.constantFrom('o', 'o', 'o', 'n', 'm')) }),
+      fc.record({
+        networks: fc.constantFrom(['m', 'o'], ['m', 'o'], ['n', 'o'], ['o', 'm'], ['m', 'n'], ['n', 'n']),
+      }),
     ),
   },
   {
@@ -185,9 +191,9 @@ export type Planned = { operation: Operation; current: boolean };
 const planned: fc.Arbitrary<Planned> = fc
   .record({
     at: requested,
-    remove: fc.integer({ min: 0, max: 3 }).map((n) => n === 0),
+    remove: fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
     createOnly: fc.integer({ min: 0, max: 19 }).map((n) => n === 0),
-    revision: fc.constantFrom(...Array(18).fill('none'), 'current', 'wrong'),
+    revision: fc.constantFrom(...Array(38).fill('none'), 'current', 'wrong'),
     labels: fc.constantFrom(undefined, undefined, { l: '1' }),
   })
   .map(({ at: [path, spec], remove, createOnly, revision, labels }) => {
@@ -205,6 +211,19 @@ export const transaction = fc.oneof(
   { weight: 2, arbitrary: fc.uniqueArray(planned, { minLength: 2, maxLength: 5, selector: (p) => p.operation.path }) },
 );
 
+const router = (at: string): Operation[] => [
+  {
+    op: 'put',
+    path: `${at}/ports/r`,
+    spec: {
+      tier: 'u',
+      ips: ['10.0.1.2'],
+      allowedAddressPairs: [{ ip: '192.168.0.7', mac: '02:00:00:00:00:0b' }],
+    },
+  },
+  { op: 'put', path: `${at}/routes/v`, spec: { destination: '192.168.0.0/16', nextHop: '10.0.1.2' } },
+];
+
 const tenants: Operation[] = ['tenants/a', 'tenants/b'].flatMap((t) => [
   { op: 'put', path: t, spec: {} },
   { op: 'put', path: `${t}/networks/o`, spec: { offering: 'basic', cidr: '10.9.0.0/16' } },
@@ -216,6 +235,8 @@ const tenants: Operation[] = ['tenants/a', 'tenants/b'].flatMap((t) => [
       path: `${t}/networks/${n}/tiers/u`,
       spec: { cidr: '10.0.1.0/24', ...(n === 'm' ? { ipv6Cidr: 'fd00:0:0:1::/64' } : {}) },
     },
+    // A router with an address behind it, and a route to it.
+    ...(n === 'm' ? router(`${t}/networks/m`) : []),
     { op: 'put', path: `${t}/networks/${n}/groups/g`, spec: {} },
     { op: 'put', path: `${t}/networks/${n}/groups/h`, spec: {} },
   ]),

@@ -85,7 +85,7 @@ runCases({
     },
   ],
   mtu: [
-    { what: 'of Ethernet', when: network({ mtu: 1500 }), gives: { [shop]: { mtu: 1500 } } },
+    { what: 'less than there is room for', when: network({ mtu: 1400 }), gives: { [shop]: { mtu: 1400 } } },
     { what: 'the least of IPv4', when: network({ mtu: 576 }) },
     { what: 'too small for IPv4', when: network({ mtu: 575 }), ...bad('mtu.too-small', '/mtu', /IPv4 needs 576/) },
     { what: 'the least of IPv6', when: network({ mtu: 1280, ipv6Cidr: 'fd00::/48' }) },
@@ -100,7 +100,8 @@ runCases({
       when: network({ mtu: 1000, ipv6Cidr: 'fd00::/48' }),
       ...bad('mtu.too-small', '/mtu'),
     },
-    { what: 'too large', when: network({ mtu: 9001 }), ...bad('request.invalid', '/mtu') },
+    { what: 'more than there is room for', when: network({ mtu: 1500 }), ...bad('mtu.too-large', '/mtu', /1458/) },
+    { what: 'more than a packet can have', when: network({ mtu: 65_536 }), ...bad('request.invalid', '/mtu') },
     { what: 'null', when: network({ mtu: null }), ...bad('request.invalid', '/mtu') },
   ],
   'tier ipv6Cidr': [

@@ -227,6 +227,15 @@ runCases({
       when: [route('192.168.7.0/24', '10.0.1.9'), port({ ips: ['10.0.1.9'] })],
     },
     {
+      what: 'a next hop that gives up the address, and the route put again',
+      given: [...ports, route('192.168.7.0/24', '10.0.1.2')],
+      when: [
+        put(r1, { destination: '192.168.7.0/24', nextHop: '10.0.1.2', description: 'x' }),
+        port({ ips: ['10.0.1.9'] }),
+      ],
+      ...bad('route.next-hop', '/resources/0/spec/nextHop'),
+    },
+    {
       what: 'one of two that have the virtual next hop deleted',
       given: [
         port({ allowedAddressPairs: [{ ip: '10.0.1.100' }] }),
@@ -303,6 +312,15 @@ runCases({
       given: [...two, peering('shop', 'office')],
       when: network('office', '10.0.0.0/14'),
       ...bad('peering.overlap', '/cidr'),
+    },
+    {
+      what: 'a network that comes to overlap its peer, and the peering put again',
+      given: [...two, peering('shop', 'office')],
+      when: [
+        network('office', '10.0.0.0/14'),
+        put('tenants/acme/peerings/x', { networks: ['office', 'shop'], description: 'x' }),
+      ],
+      ...bad('peering.overlap', '/resources/1/spec/networks'),
     },
     {
       what: 'a network that comes to overlap its peer in IPv6',

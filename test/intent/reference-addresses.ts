@@ -29,7 +29,7 @@ export function pairsOf({ spec }: Plain): string[] {
   return (spec.allowedAddressPairs ?? []).map((pair: Spec) => pair.ip);
 }
 
-export function judgeAddresses({ after: model, hasChanged, errors }: Judging, network: string): void {
+export function judgeAddresses({ before, after: model, hasChanged, errors }: Judging, network: string): void {
   const within = [...model.values()].filter((r) => parentOf(r.path) === network);
   const held = holders(model, network, errors);
   const ports = within.filter((r) => r.kind === 'port');
@@ -43,6 +43,12 @@ export function judgeAddresses({ after: model, hasChanged, errors }: Judging, ne
       if (own === undefined) {
         if (tiers.some(({ spec }) => overlap([pair], prefixesOf(spec))))
           errors.add(hasChanged(port.path, 'allowedAddressPairs') ? 'address.outside' : 'address.overlap');
+      } else if (
+        !prefixesOf(before.get(tier!.path)?.spec ?? {}).includes(own) &&
+        !hasChanged(port.path, 'allowedAddressPairs')
+      ) {
+        // A tier gets no prefix around what is in use already.
+        errors.add('address.overlap');
       } else if (isHost(pair) && isEnd(pair, own)) errors.add('address.invalid');
       else if (held.some(({ ip, path }) => path !== port.path && inside(ip, pair))) errors.add('address.in-use');
       else kept.get(tier!.path)!.push(pair);

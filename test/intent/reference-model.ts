@@ -32,6 +32,8 @@ export type Judging = {
   after: Model;
   /** Whether a member of the resource is another one now, or the resource is new or gone. */
   hasChanged(path: string, ...members: string[]): boolean;
+  /** Whether the transaction puts it, and not as it was. */
+  isWritten(path: string): boolean;
   errors: Set<string>;
 };
 
@@ -102,21 +104,25 @@ export function judge(
     const [was, is] = [before.get(path), after.get(path)];
     return members.some((member) => sorted(was?.spec[member]) !== sorted(is?.spec[member])) || !was !== !is;
   };
-  const judging: Judging = { before, after, hasChanged, errors: new Set() };
+  const isWritten = (path: string) => changed.has(path);
+  const judging: Judging = { before, after, hasChanged, isWritten, errors: new Set() };
   judgeWhole(judging, changed, operations);
   const { errors: whole } = judging;
+  const ports = [...after.values()].filter(({ kind }) => kind === 'port');
   const perhaps = new Set<string>();
   // Who has an address that two want is a matter of order, and so is what is asked of the one or the other.
   if (whole.has('address.in-use')) for (const code of [...hops, 'address.exhausted']) perhaps.add(code);
   // An address that is yet to be chosen may be a next hop.
-  if ([...after.values()].some(({ kind, spec }) => kind === 'port' && spec.ips === undefined))
-    for (const code of hops) perhaps.add(code);
+  if (ports.some(({ spec }) => spec.ips === undefined)) for (const code of hops) perhaps.add(code);
+  // What a port holds where its tier is missing is told by whoever held it before.
+  if (ports.some(({ path, spec }) => !after.has(`${parentOf(path)}/tiers/${spec.tier}`)))
+    for (const code of [...hops, 'mac.in-use', 'address.in-use', 'address.outside', 'route.loop']) perhaps.add(code);
   return { own, whole, perhaps, after };
 }
 
 /** What is kept, what follows from the rest, and everything in its one form. */
 function filled(kind: string, path: string, spec: Spec, old: Spec | undefined): Spec {
-  for (const member of ['mac', 'ips', 'ifaceId', 'gateway', 'ipv6Gateway', 'systemId'])
+  for (const member of ['mtu', 'mac', 'ips', 'ifaceId', 'gateway', 'ipv6Gateway', 'systemId'])
     if (spec[member] === undefined && old?.[member] !== undefined) spec[member] = old[member];
   if (kind === 'hypervisor') spec.systemId ??= nameOf(path);
   if (typeof spec.mac === 'string') spec.mac = spec.mac.toLowerCase();
@@ -139,7 +145,6 @@ function filled(kind: string, path: string, spec: Spec, old: Spec | undefined): 
 function judgeOwn(kind: string, spec: Spec, own: Set<string>): void {
   const twice = (list: unknown[] | undefined) => list !== undefined && new Set(list.map(sorted)).size < list.length;
   if (kind === 'port' && (twice(spec.ips) || twice(spec.allowedAddressPairs))) own.add('request.invalid');
-  if (kind === 'network' && spec.ipv6Cidr !== undefined && spec.mtu < 1280) own.add('mtu.too-small');
   if (kind === 'route' && v6(spec.destination) !== v6(spec.nextHop)) own.add('address.family-mismatch');
   if (kind === 'peering' && spec.networks[0] === spec.networks[1]) own.add('peering.self');
   if (kind === 'steering') {
@@ -177,6 +182,8 @@ function judgeWhole(judging: Judging, changed: Set<string>, operations: Operatio
         errors.add('iface-id.in-use');
       if (a.kind === 'port') judgeMacs(a, b, errors);
     }
+  if (all.some(({ kind, spec }) => kind === 'network' && spec.ipv6Cidr !== undefined && spec.mtu < 1280))
+    errors.add('mtu.too-small');
   for (const tier of all.filter((r) => r.kind === 'tier')) {
     const network = model.get(parentOf(tier.path));
     if (network && !prefixesOf(tier.spec).every((p) => prefixesOf(network.spec).some((around) => inside(p, around))))

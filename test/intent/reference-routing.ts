@@ -6,7 +6,7 @@ import { type Judging, type Model, type Plain, parentOf } from './reference-mode
 const inNetwork = (model: Model, network: string, kind: string): Plain[] =>
   [...model.values()].filter((r) => r.kind === kind && parentOf(r.path) === network);
 
-export function judgeRoutes({ after: model, hasChanged, errors }: Judging, network: string): void {
+export function judgeRoutes({ after: model, isWritten, errors }: Judging, network: string): void {
   const routes = inNetwork(model, network, 'route');
   const tiers = inNetwork(model, network, 'tier').flatMap(({ spec }) => prefixesOf(spec));
   const held = holders(model, network);
@@ -19,7 +19,7 @@ export function judgeRoutes({ after: model, hasChanged, errors }: Judging, netwo
   const isOutside = (ip: string) => !tiers.some((prefix) => inside(ip, prefix));
   for (const [i, route] of routes.entries()) {
     const { destination, nextHop } = route.spec as { destination: string; nextHop: string };
-    const isNew = hasChanged(route.path, 'destination', 'nextHop');
+    const isNew = isWritten(route.path);
     if (routes.slice(i + 1).some((other) => other.spec.destination === destination)) errors.add('address.overlap');
     const inTier = tiers.some((prefix) => inside(destination, prefix));
     const behindItself = (inTier || isOutside(nextHop)) && inside(nextHop, destination);

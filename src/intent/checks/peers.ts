@@ -35,9 +35,9 @@ export const peering: Concern<'peering'> = {
     log.writeIn(state.peers, b, newMap, a, draft.path);
   },
 
-  conclude({ state }, draft, before, report) {
+  // Also when it is the same as before: the networks may be others, and leave it to this one to tell.
+  conclude({ state }, draft, _, report) {
     const [a, b] = endsOf(draft.parent, draft.spec);
-    if (before !== undefined && sameEnds([a, b], endsOf(before.parent, before.spec))) return;
     const [one, two] = [state.getAs('network', a), state.getAs('network', b)];
     // That one of them is missing is told.
     if (one === undefined || two === undefined) return;

@@ -41,8 +41,8 @@ export const routeMeaning: Concern<'route'> = {
     state.nextHops.add(log, draft.parent, hostPrefix(parseIp(draft.spec.nextHop)!), draft.path);
   },
 
-  conclude({ state }, draft, before, report) {
-    if (before !== undefined && sameRoute(before.spec, draft.spec)) return;
+  // Also when it is the same as before: the port may be another, and leave it to this one to tell.
+  conclude({ state }, draft, _, report) {
     const { parent, path, spec } = draft;
     const destination = parseIpPrefix(spec.destination)!;
     const nextHop = parseIp(spec.nextHop)!;

@@ -27,6 +27,8 @@ export type ConnectivityOptions = {
 
 /** Directions probed at once: what a receiver gets of them stays below its meter. */
 const atOnce = 32;
+/** Probes a second that one hypervisor gets at most: its meter lets more through. */
+const paceTo = 150;
 /** How long probes are waited for, milliseconds; the lost ones are sent once more. */
 const patience = 800;
 /** Bytes of an Ethernet header: MTUs count without it. */
@@ -106,7 +108,7 @@ export class ConnectivityCheck {
         if (meant) pairs.push([a, b]);
       }
     }
-    return pairs;
+    return spread(pairs, [...fleet.all()]);
   }
 
   async #health({ number, present, resource }: Member): Promise<SwitchHealth | Problem> {
@@ -143,9 +145,12 @@ export class ConnectivityCheck {
     for (let attempt = 0; attempt < 2; attempt++) {
       const open = directions.filter((d) => sendable(d) && missing(d).length > 0);
       if (open.length === 0) return;
+      const began = performance.now();
+      const enough = began + (1_000 * mostTo(open)) / paceTo;
       await Promise.all(open.map((d) => this.#send(run, d)));
       const until = performance.now() + patience;
       while (performance.now() < until && open.some((d) => sendable(d) && missing(d).length > 0)) await pause(20);
+      await pause(Math.max(0, enough - performance.now()));
     }
   }
 
@@ -175,6 +180,20 @@ const key = (from: number, to: number): string => `${from}/${to}`;
 
 function sendable({ ofport, unreachable, refused }: Direction): boolean {
   return ofport !== undefined && unreachable === undefined && refused === undefined;
+}
+
+/** So that those that follow each other have different ends: no hypervisor gets the probes of all others at once. */
+function spread(pairs: readonly [Member, Member][], all: readonly Member[]): [Member, Member][] {
+  const place = new Map(all.map((member, i) => [member, i]));
+  const apart = ([a, b]: [Member, Member]): number => Math.abs(place.get(a)! - place.get(b)!);
+  return pairs.toSorted((x, y) => apart(x) - apart(y) || place.get(x[0])! - place.get(y[0])!);
+}
+
+/** Probes that the hypervisor with the most of them is to get. */
+function mostTo(directions: readonly Direction[]): number {
+  const counts = new Map<HypervisorNumber, number>();
+  for (const d of directions) counts.set(d.to, (counts.get(d.to) ?? 0) + missing(d).length);
+  return Math.max(...counts.values());
 }
 
 function missing({ sizes, arrived }: Direction): number[] {

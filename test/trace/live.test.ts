@@ -44,6 +44,25 @@ test('a live trace arrives and is seen on both switches; a refused one is counte
   expect(lines.filter((line) => /10\.0\.1\.11\.50123 > 10\.0\.1\.12\.80: Flags \[S\]/.test(line))).toHaveLength(1);
   expect(lines.filter((line) => line.includes('10.0.1.12.81:'))).toEqual([]);
 
+  // What is foretold is what happens, whoever the two are.
+  const tenants = [network, 'tenants/umbrella/networks/shop'];
+  for (const [i, from] of tenants.entries()) {
+    for (const [to, service] of [
+      ['10.0.1.12', { protocol: 'icmp' }],
+      ['10.0.1.12', { protocol: 'udp', ports: { destination: 53 } }],
+      ...(i === 0 ? ([['10.0.1.13', { protocol: 'icmp' }]] as const) : []),
+    ] as const) {
+      const told = (await lab.admin('POST', '/v1/trace', {
+        from: `${from}/ports/web1`,
+        to,
+        live: true,
+        ...service,
+      })) as typeof answer;
+      expect(told.live.arrived, `${from} ${to}`).toBe(told.verdict.outcome === 'delivered');
+      expect(told.verdict.outcome).toBe('protocol' in service && service.protocol === 'icmp' ? 'delivered' : 'refused');
+    }
+  }
+
   // The underlay is broken: nothing arrives, and it shows where it was seen last.
   await cloud.hv2.exec('ip', ['link', 'set', 'uplink', 'down']);
   const lost = (await lab.admin(

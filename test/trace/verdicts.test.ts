@@ -151,6 +151,13 @@ test.each([
     ['A larger time to live at the sender'],
   ],
   [
+    '--from a1 --to b2 --dport 5432 --length 1600',
+    'too-big',
+    /larger than the way takes/,
+    ['Smaller packets: the MTU of the network'],
+  ],
+  ['--from a1 --to a2 --dport 5432 --length 1400', 'delivered', /Delivered to port a2/, []],
+  [
     '--from a1 --to b1 --source 10.0.1.77',
     'source',
     /may not send as 10.0.1.77/,

@@ -202,6 +202,8 @@ export class StatusBoard implements StatusSource {
     if (resource.kind === 'port') {
       found.push(this.#boundness(resource));
       for (const c of engine.bindings.conflicts(resource)) {
+        // Nobody else has it: it is not bound there for another reason.
+        if (c.hypervisor === engine.lacksZone.get(resource.path)) continue;
         const name = engine.fleet.name(c.hypervisor);
         if (resource.spec.hypervisors?.includes(name) === true) {
           const message = `hypervisor ${name} shows the interface too, and gets the port when the other lets it go`;

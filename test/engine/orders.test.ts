@@ -91,7 +91,9 @@ const withoutZones = (lines: string[]): string[] =>
     )
     .sort();
 
-test('plugged before or after the order, one by one or together, in any order: the same flows', async () => {
+test('plugged before or after the order, one by one or together, in any order: the same flows', {
+  timeout: 180_000,
+}, async () => {
   let flows = 0;
   await fc.assert(
     fc.asyncProperty(world, fc.infiniteStream(fc.nat()), async (w, noise) => {

@@ -1,10 +1,7 @@
 /**
- * IPv4 and MAC addresses as numbers: what checks, indexes and the compiler reckon with. IPv4 addresses are unsigned
- * 32-bit numbers, MACs 48-bit ones, both in network order (first octet most significant).
+ * IPv4 and MAC addresses as numbers. IPv4 addresses are unsigned 32-bit numbers, MACs 48-bit ones, both in network order
+ * (first octet most significant). Prefixes, and both IP versions together, are in ip.ts.
  */
-
-/** An IPv4 prefix (RFC 4632); `base` has no host bits. */
-export type Prefix = { readonly base: number; readonly length: number };
 
 /** Dotted quad in its one canonical form: four octets of 0-255 without leading zeros (some readers take those as octal). */
 export function parseIpv4(text: string): number | undefined {
@@ -34,57 +31,6 @@ export function formatIpv4(address: number): string {
 /** Netmask of a prefix length, 0-32. */
 export function maskOf(length: number): number {
   return length === 0 ? 0 : (0xffffffff << (32 - length)) >>> 0;
-}
-
-/** An address with a prefix length, host bits and all. */
-export function parseCidr(text: string): { address: number; length: number } | undefined {
-  const slash = text.indexOf('/');
-  if (slash < 0) return undefined;
-  const address = parseIpv4(text.slice(0, slash));
-  const digits = text.slice(slash + 1);
-  if (address === undefined || !/^(0|[1-9]\d?)$/.test(digits)) return undefined;
-  const length = Number(digits);
-  return length <= 32 ? { address, length } : undefined;
-}
-
-/** A prefix; undefined when it is malformed or has host bits. */
-export function parsePrefix(text: string): Prefix | undefined {
-  const cidr = parseCidr(text);
-  if (cidr === undefined) return undefined;
-  return networkOf(cidr.address, cidr.length) === cidr.address
-    ? { base: cidr.address, length: cidr.length }
-    : undefined;
-}
-
-export function formatPrefix(prefix: Prefix): string {
-  return `${formatIpv4(prefix.base)}/${prefix.length}`;
-}
-
-/** First address of the prefix the address lies in. */
-export function networkOf(address: number, length: number): number {
-  return (address & maskOf(length)) >>> 0;
-}
-
-/** Number of addresses in the prefix. */
-export function sizeOf(prefix: Prefix): number {
-  return 2 ** (32 - prefix.length);
-}
-
-/** Last address: the broadcast address of a subnet. */
-export function lastOf(prefix: Prefix): number {
-  return prefix.base + sizeOf(prefix) - 1;
-}
-
-export function contains(prefix: Prefix, address: number): boolean {
-  return networkOf(address, prefix.length) === prefix.base;
-}
-
-export function containsPrefix(outer: Prefix, inner: Prefix): boolean {
-  return outer.length <= inner.length && contains(outer, inner.base);
-}
-
-export function overlaps(a: Prefix, b: Prefix): boolean {
-  return containsPrefix(a, b) || containsPrefix(b, a);
 }
 
 /** `aa:bb:cc:dd:ee:ff` in either case. */

@@ -3,11 +3,11 @@
  * 128 bits. Texts are taken in any form the RFCs allow and written in the canonical one (RFC 5952).
  */
 import { isIPv6 } from 'node:net';
-import { formatIpv4, lastOf, maskOf, parseIpv4 } from './addresses.ts';
+import { formatIpv4, maskOf, parseIpv4 } from './addresses.ts';
 
 export type Ip = { readonly family: 4; readonly value: number } | { readonly family: 6; readonly value: bigint };
 
-/** `base` has no host bits. */
+/** RFC 4632, RFC 4291 2.3: `value` has no host bits. */
 export type IpPrefix = Ip & { readonly length: number };
 
 /** Bits of an address. */
@@ -120,7 +120,7 @@ export function hostPrefix(ip: Ip): IpPrefix {
 /** Last address of the prefix. */
 export function lastIpOf(prefix: IpPrefix): Ip {
   return prefix.family === 4
-    ? { family: 4, value: lastOf({ base: prefix.value, length: prefix.length }) }
+    ? { family: 4, value: (prefix.value | ~maskOf(prefix.length)) >>> 0 }
     : { family: 6, value: prefix.value | ((1n << BigInt(128 - prefix.length)) - 1n) };
 }
 

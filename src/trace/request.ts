@@ -1,5 +1,5 @@
 /** What is to be traced, found in intent and in the cloud as it is now; what cannot be traced is a problem about its field. */
-import { contains, parseMac, parsePrefix } from '../intent/addresses.ts';
+import { parseMac } from '../intent/addresses.ts';
 import { formatIp, type Ip, isIn, parseIp, parseIpPrefix } from '../intent/ip.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
 import { networkOf, tenantOf } from '../intent/path.ts';
@@ -218,9 +218,8 @@ export function firstHop(view: View, { port, ip }: Endpoint, target: Ip): Ip | u
   if (tier === undefined) return undefined;
   const { cidr, gateway, ipv6Cidr, ipv6Gateway } = tier.spec;
   if (ip.family === 4) {
-    const own = parsePrefix(cidr);
-    if (own === undefined || target.family !== 4) return undefined;
-    return contains(own, target.value) ? target : parseIp(gateway);
+    if (target.family !== 4) return undefined;
+    return isIn(parseIpPrefix(cidr)!, target) ? target : parseIp(gateway);
   }
   const own = ipv6Cidr === undefined ? undefined : parseIpPrefix(ipv6Cidr);
   if (own !== undefined && isIn(own, target)) return target;

@@ -16,7 +16,8 @@ export const tierPrefix = '10.0.0.0/16';
 export function membersOf({ clients, servers }: Order, more: number): Member[] {
   const members = (group: Member['group'], count: number, host: 0 | 1): Member[] =>
     Array.from({ length: count }, (_, i) => {
-      const [high, low] = [i >> 7, 2 + (i & 0x7f)];
+      // No two of them are one prefix.
+      const [high, low] = [i >> 6, 2 + 2 * (i & 0x3f)];
       const hex = (n: number) => n.toString(16).padStart(2, '0');
       return {
         name: `${group}-${i}`,

@@ -5,23 +5,22 @@ export type Family = 4 | 6;
 
 export const families: readonly Family[] = [4, 6];
 
-/** Made of prefixes; what another prefix of the set covers is left out. In an order that follows from its members alone. */
+type Value = IpPrefix['value'];
+
+/** Prefix length -> values. */
+type Values = Map<number, Set<Value>>;
+
+/** As the fewest prefixes that are these addresses and no others, so that equal sets have equal prefixes, in one order. */
 export class AddressSet {
-  readonly #prefixes: Record<Family, IpPrefix[]> = { 4: [], 6: [] };
-  /** Prefix length -> values. */
-  readonly #values: Record<Family, Map<number, Set<number | bigint>>> = { 4: new Map(), 6: new Map() };
+  readonly #values: Record<Family, Values> = { 4: new Map(), 6: new Map() };
+  readonly #prefixes: Record<Family, readonly IpPrefix[]>;
 
   constructor(prefixes: readonly IpPrefix[]) {
     // What covers another is shorter.
-    const sorted = [...prefixes].sort((a, b) => a.length - b.length || (a.value < b.value ? -1 : 1));
-    for (const prefix of sorted) {
-      const { family, value, length } = prefix;
-      if (this.covers(prefix)) continue;
-      this.#prefixes[family].push(prefix);
-      const known = this.#values[family].get(length);
-      if (known === undefined) this.#values[family].set(length, new Set([value]));
-      else known.add(value);
-    }
+    for (const prefix of [...prefixes].sort((a, b) => a.length - b.length))
+      if (!this.covers(prefix)) ofLength(this.#values[prefix.family], prefix.length).add(prefix.value);
+    for (const family of families) joinHalves(this.#values[family]);
+    this.#prefixes = { 4: sorted(4, this.#values[4]), 6: sorted(6, this.#values[6]) };
   }
 
   of(family: Family): readonly IpPrefix[] {
@@ -40,10 +39,43 @@ export class AddressSet {
     return false;
   }
 
-  /** As far as single prefixes tell: one that several of the other cover only together does not count as within. */
   isWithin(other: AddressSet, family: Family): boolean {
     return other === this || this.#prefixes[family].every((prefix) => other.covers(prefix));
   }
+}
+
+function ofLength(values: Values, length: number): Set<Value> {
+  let known = values.get(length);
+  if (known === undefined) {
+    known = new Set();
+    values.set(length, known);
+  }
+  return known;
+}
+
+/** One prefix for each two that are its halves, the longest first. None may lie within another. */
+function joinHalves(values: Values): void {
+  for (let length = Math.max(0, ...values.keys()); length > 0; length--) {
+    const halves = values.get(length);
+    if (halves === undefined) continue;
+    for (const half of halves) {
+      const other =
+        typeof half === 'number' ? (half ^ (2 ** (32 - length))) >>> 0 : half ^ (1n << BigInt(128 - length));
+      if (other < half || !halves.has(other)) continue;
+      halves.delete(half);
+      halves.delete(other);
+      ofLength(values, length - 1).add(half);
+    }
+    if (halves.size === 0) values.delete(length);
+  }
+}
+
+function sorted(family: Family, values: Values): IpPrefix[] {
+  return [...values.keys()]
+    .sort((a, b) => a - b)
+    .flatMap((length) =>
+      [...values.get(length)!].sort((a, b) => (a < b ? -1 : 1)).map((value) => ({ family, value, length }) as IpPrefix),
+    );
 }
 
 /**

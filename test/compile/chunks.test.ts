@@ -13,7 +13,7 @@ const on = [1];
 
 function flowsOf(clients: number, family: 4 | 6): Flow[] {
   const group = (from: number, size: number): Block[] =>
-    Array.from({ length: size }, (_, i) => ({ family, base: from + i, bits: 0 }));
+    Array.from({ length: size }, (_, i) => ({ family, base: 2 * (from + i), bits: 0 }));
   const services = Array.from({ length: 20 }, (_, i) => `${2000 + 7 * i}`);
   const common = { holdsIn: [7], priority: 10, action: 'allow' as const, log: false };
   const rule: ModelRule = {

@@ -1,14 +1,18 @@
 /** What rules cost in flows, and how those that share packets lie in Precedence. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { AddressSet } from '../../src/compile/address-set.ts';
 import { arrange } from '../../src/compile/arrangement.ts';
 import type { Flow } from '../../src/pipeline/flow.ts';
 import { tables } from '../../src/pipeline/tables.ts';
-import { flowsOfPolicies, flowsOfRules, policyStatements, statements } from './bucket-flows.ts';
+import { flowsOfPolicies, flowsOfRules, policyStatements, prefixOf, statements } from './bucket-flows.ts';
 import { accessRules, type Block, type ModelRule, packet, policies, speaksOf, winner } from './bucket-model.ts';
 
+const family = fc.constantFrom<4 | 6>(4, 6);
+
+/** No two of them are one prefix. */
 const group = (family: 4 | 6, from: number, size: number): Block[] =>
-  Array.from({ length: size }, (_, i) => ({ family, base: from + i, bits: 0 }));
+  Array.from({ length: size }, (_, i) => ({ family, base: 2 * (from + i), bits: 0 }));
 
 const services = Array.from({ length: 20 }, (_, i) => `${2000 + 7 * i}`);
 
@@ -37,6 +41,57 @@ test('500 x 500 ports with 20 services cost a sum', () => {
   expect(flowsOfRules([...apart, also])).toHaveLength(750 + 500 + 21 + 21);
   const six = rule(1, [...clients, ...group(6, 0, 500)], [...servers, ...group(6, 1000, 500)]);
   expect(flowsOfRules([six])).toHaveLength(2 * (500 + 500 + 20) + 1);
+});
+
+test('addresses that are a prefix together are one flow', () => {
+  const row = (family: 4 | 6, from: number): Block[] =>
+    Array.from({ length: 500 }, (_, i) => ({ family, base: from + i, bits: 0 }));
+  // 10 to 509 are 13 prefixes, 1010 to 1509 are 9.
+  const both = ([4, 6] as const).map((family) => ({ from: row(family, 10), to: row(family, 1010) }));
+  expect(flowsOfRules([rule(1, both[0]!.from, both[0]!.to)])).toHaveLength(22 + 20 + 1);
+  const dual = rule(
+    1,
+    both.flatMap(({ from }) => from),
+    both.flatMap(({ to }) => to),
+  );
+  expect(flowsOfRules([dual])).toHaveLength(2 * (22 + 20) + 1);
+});
+
+test('a set is its addresses and no others, in as few prefixes as can be', () => {
+  const blocks = fc.array(fc.record({ family, base: fc.nat({ max: 31 }), bits: fc.constantFrom(0, 0, 0, 1, 2) }), {
+    maxLength: 40,
+  });
+  fc.assert(
+    fc.property(blocks, (chosen) => {
+      const aligned = chosen.map(({ base, bits, ...rest }): Block => ({ ...rest, base: (base >> bits) << bits, bits }));
+      const set = new AddressSet(aligned.map(prefixOf));
+      for (const f of [4, 6] as const) {
+        const wanted = Array.from({ length: 32 }, (_, at) =>
+          aligned.some((b) => b.family === f && (at >> b.bits) << b.bits === b.base),
+        );
+        const has = wanted.map((_, at) => set.covers(prefixOf({ family: f, base: at, bits: 0 })));
+        expect(has).toEqual(wanted);
+        // The fewest: blocks as large as fit, aligned, from the left.
+        let fewest = 0;
+        for (let at = 0; at < 32; ) {
+          if (!wanted[at]) {
+            at++;
+            continue;
+          }
+          let size = 1;
+          while (
+            at % (2 * size) === 0 &&
+            wanted.slice(at, at + 2 * size).length === 2 * size &&
+            wanted.slice(at, at + 2 * size).every(Boolean)
+          )
+            size *= 2;
+          fewest++;
+          at += size;
+        }
+        expect(set.of(f)).toHaveLength(fewest);
+      }
+    }),
+  );
 });
 
 test('what is small, or a product of one, stays as it can be read', () => {

@@ -7,7 +7,8 @@ import { openMemoryStore } from '../../src/store/memory.ts';
 import { FakeSwitches } from '../support/fake-switches.ts';
 
 const network = 'tenants/acme/networks/shop';
-const hosts = (from: number, count: number) => Array.from({ length: count }, (_, i) => `192.0.2.${from + i}/32`);
+/** No two of them are one prefix. */
+const hosts = (from: number, count: number) => Array.from({ length: count }, (_, i) => `192.0.2.${from + 2 * i}/32`);
 
 test('a flow that rules share names them, and one that leads to Precedence the rule it is of', async () => {
   const fake = new FakeSwitches();
@@ -26,7 +27,7 @@ test('a flow that rules share names them, and one that leads to Precedence the r
       { op: 'put', path: network, spec: { offering: 'basic', cidr: '10.0.0.0/16' } },
       { op: 'put', path: `${network}/tiers/web`, spec: { cidr: '10.0.1.0/24' } },
       { op: 'put', path: `${network}/ports/p`, spec: { tier: 'web', ifaceId: 'p' } },
-      ...names.map((name, i) => rule(name, partners, hosts(20 + 6 * i, 6), ['80', '443'])),
+      ...names.map((name, i) => rule(name, partners, hosts(20 + 12 * i, 6), ['80', '443'])),
       rule('beside', ['192.0.2.0/24'], ['192.0.2.20/32'], ['80']),
     ],
     { restrictedAllowed: true },

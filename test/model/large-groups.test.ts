@@ -21,7 +21,8 @@ const portOf = (net: string, i: number): ModelPort => {
     name: `p${i}`,
     tier: 'web',
     mac: `02:00:00:00:0${half}:${String(i).padStart(2, '0')}`,
-    ips: [`10.0.1.${10 + i}`, `fd00:0:0:1::${10 + i}`],
+    // No two are one prefix.
+    ips: [`10.0.1.${10 + 2 * i}`, `fd00:0:0:1::${10 + 2 * i}`],
     groups: net === 'shop' ? [i < 8 ? 'red' : 'blue'] : ['red', 'blue'],
     bound: true,
   };
@@ -131,7 +132,7 @@ async function checkHits(core: TestCore, s: DummySwitch): Promise<void> {
   const sent = 3;
   for (let i = 0; i < sent; i++) {
     const ethernet = 'eth(src=02:00:00:00:00:00,dst=02:00:00:00:00:08),eth_type(0x0800)';
-    const ip = 'ipv4(src=10.0.1.10,dst=10.0.1.18,proto=6,tos=0,ttl=64,frag=no)';
+    const ip = 'ipv4(src=10.0.1.10,dst=10.0.1.26,proto=6,tos=0,ttl=64,frag=no)';
     const tcp = `tcp(src=${40_000 + i},dst=80),tcp_flags(syn)`;
     await s.appctl('netdev-dummy/receive', 'v0', `in_port(1),${ethernet},${ip},${tcp}`);
   }

@@ -113,7 +113,7 @@ test('plugged before or after the order, one by one or together, in any order: t
         expect(b.core.engine.compiler.recompute().different).toEqual([]);
       }
     }),
-    { numRuns: 25 },
+    { numRuns: 12 },
   );
   expect(flows).toBeGreaterThan(1_000);
 });
@@ -142,7 +142,7 @@ test('a restart compiles the same flows from what is durable, towards hypervisor
       expect(after.fake.texts()).toEqual(expected);
       expect(after.core.engine.compiler.recompute().different).toEqual([]);
     }),
-    { numRuns: 25 },
+    { numRuns: 12 },
   );
 });
 
@@ -160,7 +160,7 @@ test('everything that goes leaves nothing behind', async () => {
       expect(rig.fake.flushed.length).toBe(w.ports.filter((p) => p.bound).length);
       expect(rig.core.engine.zones.hasRetired(1)).toBe(false);
     }),
-    { numRuns: 15 },
+    { numRuns: 10 },
   );
 });
 
@@ -187,6 +187,8 @@ test('changes of rules, groups and ports one by one never part from full recompu
         for (const n of intent.children('network', t.path)) {
           for (const r of [...intent.children('rule', n.path)])
             await intent.transact([{ op: 'delete', path: r.path }], { restrictedAllowed: true });
+          for (const r of [...intent.children('route', n.path)])
+            await intent.transact([{ op: 'delete', path: r.path }], { restrictedAllowed: true });
           for (const p of [...intent.children('port', n.path)])
             await intent.transact([{ op: 'delete', path: p.path }], { restrictedAllowed: true });
         }
@@ -197,6 +199,6 @@ test('changes of rules, groups and ports one by one never part from full recompu
       const left = rig.fake.texts().filter((l) => !/cookie=0x[0-9a-f]*0{10},/.test(l));
       expect(left).toEqual([]);
     }),
-    { numRuns: 15 },
+    { numRuns: 10 },
   );
 });

@@ -112,7 +112,7 @@ test('tiers, ports, routes, peerings and address pairs in any order never part f
       expect([...core.engine.compiler.failures]).toEqual([]);
       await core.stop();
     }),
-    { numRuns: 10 },
+    { numRuns: 10, endOnFailure: true },
   );
   expect(taken).toBeGreaterThan(200);
   expect(most).toBeGreaterThan(300);

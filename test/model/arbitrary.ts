@@ -3,7 +3,7 @@
  * shadow each other.
  */
 import fc from 'fast-check';
-import type { End, ModelPort, ModelRule, World } from './reference.ts';
+import type { End, ModelPort, ModelRoute, ModelRule, World } from './reference.ts';
 
 export const tenants = ['acme', 'umbrella'];
 const networksOf = ['shop', 'lab'];
@@ -108,24 +108,47 @@ function rulesOf(tenant: string, network: string, ports: readonly ModelPort[]): 
     .map((rules) => rules.filter(ofOneVersion));
 }
 
-type Part = Omit<World, 'peered'>;
+/** Where static routes lead: beyond every network, one prefix inside another, and everywhere else. */
+const destinations = ['172.16.0.0/12', '172.16.1.0/24', '0.0.0.0/0', 'fd99::/48', '::/0'];
+/** In some of them. */
+export const outside = ['172.16.1.7', '172.17.0.7', '192.0.2.7', 'fd99::7', '2001:db8::7'];
 
-function networkOf(tenant: string, network: string, peered: boolean): fc.Arbitrary<Part> {
-  return portsOf(tenant, network, peered).chain((ports) =>
-    rulesOf(tenant, network, ports).map((rules) => ({ ports, rules })),
+function routesOf(tenant: string, network: string, ports: readonly ModelPort[]): fc.Arbitrary<ModelRoute[]> {
+  const addresses = ports.flatMap((p) => p.ips);
+  return fc.subarray(destinations).chain((some) =>
+    fc
+      .tuple(...some.map((d) => fc.constantFrom(...addresses.filter((a) => a.includes(':') === d.includes(':')), '')))
+      .map((hops) => some.map((destination, i) => ({ tenant, network, destination, nextHop: hops[i]! })))
+      // No port has an address of that version.
+      .map((routes) => routes.filter(({ nextHop }) => nextHop !== '')),
   );
 }
 
-export const world: fc.Arbitrary<World> = fc
-  .subarray(tenants)
-  .chain((peered) =>
+type Part = Omit<World, 'peered'>;
+
+function networkOf(tenant: string, network: string, peered: boolean): fc.Arbitrary<Part> {
+  const { v4, v6 } = prefixOf(network, peered);
+  const tiersOf = Object.values(tiers).flatMap((third) => [`${v4}.${third}.0/24`, `${v6}:${third}::/64`]);
+  const networks = [{ tenant, network, prefixes: [`${v4}.0.0/16`, `${v6}::/48`], tiers: tiersOf }];
+  return portsOf(tenant, network, peered).chain((ports) =>
     fc
-      .tuple(...tenants.flatMap((t) => networksOf.map((n) => networkOf(t, n, peered.includes(t)))))
-      .map((parts) => ({ ports: parts.flatMap((p) => p.ports), rules: parts.flatMap((p) => p.rules), peered })),
+      .tuple(rulesOf(tenant, network, ports), routesOf(tenant, network, ports))
+      .map(([rules, routes]) => ({ networks, ports, rules, routes })),
   );
+}
+
+export const world: fc.Arbitrary<World> = fc.subarray(tenants).chain((peered) =>
+  fc.tuple(...tenants.flatMap((t) => networksOf.map((n) => networkOf(t, n, peered.includes(t))))).map((parts) => ({
+    networks: parts.flatMap((p) => p.networks),
+    ports: parts.flatMap((p) => p.ports),
+    rules: parts.flatMap((p) => p.rules),
+    routes: parts.flatMap((p) => p.routes),
+    peered,
+  })),
+);
 
 /** Resources of a world, as /v1/apply takes them. */
-export function orders({ ports, rules, peered }: World): { path: string; spec: Record<string, unknown> }[] {
+export function orders({ ports, rules, routes, peered }: World): { path: string; spec: Record<string, unknown> }[] {
   const found = new Map<string, Record<string, unknown>>();
   for (const t of tenants) {
     found.set(`tenants/${t}`, {});
@@ -148,6 +171,9 @@ export function orders({ ports, rules, peered }: World): { path: string; spec: R
       ifaceId: ifaceId(p),
     });
   }
+  routes.forEach(({ tenant, network, ...spec }, i) => {
+    found.set(`tenants/${tenant}/networks/${network}/routes/r${i}`, spec);
+  });
   rules.forEach(({ tenant, network, ...spec }, i) => {
     found.set(`tenants/${tenant}/networks/${network}/rules/r${i}`, spec);
   });

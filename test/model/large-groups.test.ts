@@ -40,6 +40,8 @@ const rule = (more: Partial<ModelRule>): ModelRule => ({
 });
 
 const world: World = {
+  networks: [],
+  routes: [],
   peered: [],
   ports: [
     ...Array.from({ length: 16 }, (_, i) => portOf('shop', i)),

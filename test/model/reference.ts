@@ -40,8 +40,19 @@ export type Packet = {
   ttl: number;
 };
 
+export type ModelRoute = { tenant: string; network: string; destination: string; nextHop: string };
+
+/** Prefixes of a network and of its tiers, of both IP versions. */
+export type ModelNetwork = { tenant: string; network: string; prefixes: string[]; tiers: string[] };
+
 /** In `peered` tenants the two networks are routed to each other. */
-export type World = { ports: ModelPort[]; rules: ModelRule[]; peered: string[] };
+export type World = {
+  networks: ModelNetwork[];
+  ports: ModelPort[];
+  rules: ModelRule[];
+  routes: ModelRoute[];
+  peered: string[];
+};
 
 /** An address as ones and zeros: 32 of them, or 128. */
 function bits(ip: string): string {
@@ -55,13 +66,15 @@ function bits(ip: string): string {
   return words.map((w) => Number.parseInt(w, 16).toString(2).padStart(16, '0')).join('');
 }
 
+function lies(ip: string, prefix: string): boolean {
+  const [base = '', length = ''] = prefix.split('/');
+  if (base.includes(':') !== ip.includes(':')) return false;
+  return bits(ip).slice(0, Number(length)) === bits(base).slice(0, Number(length));
+}
+
 function covers(world: World, owner: { tenant: string; network: string }, end: End, ip: string): boolean {
   if (end.any === true) return true;
-  if (end.cidr !== undefined) {
-    const [base = '', length = ''] = end.cidr.split('/');
-    if (base.includes(':') !== ip.includes(':')) return false;
-    return bits(ip).slice(0, Number(length)) === bits(base).slice(0, Number(length));
-  }
+  if (end.cidr !== undefined) return lies(ip, end.cidr);
   const holder = world.ports.find(
     (p) => p.tenant === owner.tenant && p.network === owner.network && p.ips.includes(ip),
   );
@@ -87,13 +100,29 @@ function bridged({ ports }: World, { from, dstMac, dstIp }: Packet): ModelPort |
   return to?.network === from.network && to.tier === from.tier && to.ips.includes(dstIp) ? to : undefined;
 }
 
-/** Anybody in the network, or in the one it is peered with, while there is time to live. */
-function routed({ ports, peered }: World, { from, dstIp, ttl }: Packet): ModelPort | undefined {
+/**
+ * While there is time to live: by the longest prefix, to who has the address in the network or the one it is peered with,
+ * or to the port that a route leads to.
+ */
+function routed({ networks, ports, routes, peered }: World, { from, dstIp, ttl }: Packet): ModelPort | undefined {
   if (ttl <= 1) return undefined;
-  const reachable = ports.filter(
-    (p) => p.bound && p.tenant === from.tenant && (p.network === from.network || peered.includes(p.tenant)),
-  );
-  return reachable.find((p) => p.ips.includes(dstIp));
+  const near = ports.filter((p) => p.bound && p.tenant === from.tenant);
+  const holder = (network: string) => near.find((p) => p.network === network && p.ips.includes(dstIp));
+  const ways: { prefix: string; to: () => ModelPort | undefined }[] = [];
+  for (const { tenant, network, prefixes, tiers } of networks) {
+    if (tenant !== from.tenant) continue;
+    const to = () => holder(network);
+    if (network === from.network) ways.push(...tiers.map((prefix) => ({ prefix, to })));
+    else if (peered.includes(tenant)) ways.push(...prefixes.map((prefix) => ({ prefix, to })));
+  }
+  for (const { tenant, network, destination, nextHop } of routes) {
+    if (tenant !== from.tenant || network !== from.network) continue;
+    const to = () => near.find((p) => p.network === network && p.ips.includes(nextHop));
+    ways.push({ prefix: destination, to });
+  }
+  const length = ({ prefix }: { prefix: string }): number => Number(prefix.split('/')[1]);
+  const [best] = ways.filter(({ prefix }) => lies(dstIp, prefix)).sort((x, y) => length(y) - length(x));
+  return best?.to();
 }
 
 function allowed(world: World, owner: ModelPort, packet: Packet): boolean {

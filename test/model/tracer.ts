@@ -38,23 +38,22 @@ export class Tracer {
     );
     const out = this.#output(first);
     if (out === undefined) return { delivered: undefined, text: first };
-    const frame = this.#finalFrame(first);
+    const frame = left({ source: p.srcMac, destination: dstMac, ttl: p.ttl }, first);
     const tunnels = this.#tunnelsOf(host);
     const peer = tunnels.get(out);
-    if (peer === undefined) return { delivered: { host, ofport: out, ...frame }, text: first };
-    const key = /tun_id=(0x[0-9a-f]+)/.exec(this.#finalFlow(first))?.[1];
+    if (peer === undefined) return { delivered: { host, ofport: out, ...told(frame) }, text: first };
+    const key = /NXM_NX_TUN_ID\[0\.\.31\] is now (0x[0-9a-f]+)/.exec(first)?.[1];
     const back = [...this.#tunnelsOf(peer)].find(([, to]) => to === host)?.[0];
     if (key === undefined || back === undefined) throw new Error(`no key or way back:\n${first}`);
-    const [srcMac, receiverMac] = frame.macs.split(' > ');
     const second = await this.#trace(
       peer,
-      `in_port=${back},tun_id=${key},tun_src=${encap[host]},tun_dst=${encap[peer]},dl_src=${srcMac},dl_dst=${receiverMac},${ip},nw_ttl=${frame.ttl}`,
+      `in_port=${back},tun_id=${key},tun_src=${encap[host]},tun_dst=${encap[peer]},dl_src=${frame.source},dl_dst=${frame.destination},${ip},nw_ttl=${frame.ttl}`,
     );
     const text = `${first}\n=== on the peer ===\n${second}`;
     const end = this.#output(second);
     if (end === undefined) return { delivered: undefined, text };
     if (this.#tunnelsOf(peer).has(end)) throw new Error(`out of a tunnel and into one again:\n${text}`);
-    return { delivered: { host: peer, ofport: end, ...this.#finalFrame(second) }, text };
+    return { delivered: { host: peer, ofport: end, ...told(left(frame, second)) }, text };
   }
 
   #trace(host: number, flow: string): Promise<string> {
@@ -77,17 +76,6 @@ export class Tracer {
     return port === undefined ? undefined : Number(port);
   }
 
-  #finalFlow(text: string): string {
-    return [...text.matchAll(/Final flow: (.*)/g)].at(-1)?.[1] ?? '';
-  }
-
-  /** The frame as it leaves. */
-  #finalFrame(text: string): { macs: string; ttl: number } {
-    const flow = this.#finalFlow(text);
-    const field = (name: string): string => new RegExp(`\\b${name}=([^,]+)`).exec(flow)?.[1] ?? '';
-    return { macs: `${field('dl_src')} > ${field('dl_dst')}`, ttl: Number(field('nw_ttl')) };
-  }
-
   /** OpenFlow port -> index of the peer. */
   #tunnelsOf(host: number): Map<number, number> {
     const member = this.#core.engine.fleet.byPath(`hypervisors/hv${host + 1}`);
@@ -97,3 +85,21 @@ export class Tracer {
     return found;
   }
 }
+
+type Frame = { source: string; destination: string; ttl: number };
+
+/**
+ * The frame after the actions of a trace, by what they say: the final flow that is printed is not that of a branch the
+ * packet's length decided.
+ */
+function left(frame: Frame, text: string): Frame {
+  const last = (field: string): string | undefined =>
+    [...text.matchAll(new RegExp(`set_field:(\\S+)->${field}$`, 'gm'))].at(-1)?.[1];
+  return {
+    source: last('eth_src') ?? frame.source,
+    destination: last('eth_dst') ?? frame.destination,
+    ttl: frame.ttl - [...text.matchAll(/^ *dec_ttl$/gm)].length,
+  };
+}
+
+const told = ({ source, destination, ttl }: Frame) => ({ macs: `${source} > ${destination}`, ttl });

@@ -133,9 +133,22 @@ test('a tier more costs itself, but for the one that makes routing begin; a port
   };
   const routed = () => rig.fake.texts().filter((l) => /table=(36|38)\b/.test(l) && !l.includes('nw_ttl')).length;
   expect(routed()).toBe(0);
+  // A dry run tells it of the ports too, and is none the wiser after.
+  const preview = rig.core.fabric.preview();
+  await rig.core.intent.transact([{ op: 'put', path: `${shop}/tiers/db`, spec: { cidr: '10.0.2.0/24' } }], {
+    dryRun: true,
+    whileStaged: (changes) => preview.staged(changes),
+  });
+  const foretold = preview.result();
+  expect(compiler.recompute().different).toEqual([]);
+  const count = (): Map<number, number> => new Map([1, 2, 3].map((h) => [h, rig.fake.flowsOn(h).length]));
+  const had = count();
   // Every port and tier of the network, and their further addresses; then the tier and nothing else.
   expect(await cost(() => put(rig, `${shop}/tiers/db`, { cidr: '10.0.2.0/24' }))).toBe(6);
   expect(routed()).toBeGreaterThan(0);
+  const gained = [...count()].map(([h, n]) => n - had.get(h)!);
+  expect(gained.every((n) => n > 3)).toBe(true);
+  expect([...foretold.values()].map(({ added, removed }) => added - removed)).toEqual(gained);
   expect(await cost(() => put(rig, `${shop}/tiers/app`, { cidr: '10.0.3.0/24' }))).toBe(1);
   expect(await cost(() => put(rig, `${shop}/ports/more`, { tier: 'app' }))).toBe(1);
   expect(await cost(() => put(rig, `${shop}/routes/r`, { destination: '192.168.7.0/24', nextHop: '10.0.1.2' }))).toBe(

@@ -9,6 +9,10 @@ export type Fate = {
   text: string;
 };
 
+type Frame = { source: string; destination: string; ttl: number };
+
+const said = ({ source, destination, ttl }: Frame) => ({ macs: `${source} > ${destination}`, ttl });
+
 const encap = ['192.0.2.1', '192.0.2.2'];
 
 export class Tracer {
@@ -38,11 +42,11 @@ export class Tracer {
     );
     const out = this.#output(first);
     if (out === undefined) return { delivered: undefined, text: first };
-    const frame = left({ source: p.srcMac, destination: dstMac, ttl: p.ttl }, first);
+    const frame = this.#frame(first, { source: p.srcMac, destination: dstMac, ttl: p.ttl });
     const tunnels = this.#tunnelsOf(host);
     const peer = tunnels.get(out);
-    if (peer === undefined) return { delivered: { host, ofport: out, ...told(frame) }, text: first };
-    const key = /NXM_NX_TUN_ID\[0\.\.31\] is now (0x[0-9a-f]+)/.exec(first)?.[1];
+    if (peer === undefined) return { delivered: { host, ofport: out, ...said(frame) }, text: first };
+    const key = /TUN_ID\[0\.\.31\] is now (0x[0-9a-f]+)/.exec(first)?.[1];
     const back = [...this.#tunnelsOf(peer)].find(([, to]) => to === host)?.[0];
     if (key === undefined || back === undefined) throw new Error(`no key or way back:\n${first}`);
     const second = await this.#trace(
@@ -53,7 +57,7 @@ export class Tracer {
     const end = this.#output(second);
     if (end === undefined) return { delivered: undefined, text };
     if (this.#tunnelsOf(peer).has(end)) throw new Error(`out of a tunnel and into one again:\n${text}`);
-    return { delivered: { host: peer, ofport: end, ...told(left(frame, second)) }, text };
+    return { delivered: { host: peer, ofport: end, ...said(this.#frame(second, frame)) }, text };
   }
 
   #trace(host: number, flow: string): Promise<string> {
@@ -76,6 +80,17 @@ export class Tracer {
     return port === undefined ? undefined : Number(port);
   }
 
+  /** The frame as it leaves: changed as the actions said. The flow that ends a trace forgets what came behind a branch. */
+  #frame(text: string, sent: Frame): Frame {
+    const frame = { ...sent };
+    for (const [, mac = '', field] of text.matchAll(/set_field:([0-9a-f:]{17})->eth_(src|dst)/g)) {
+      if (field === 'src') frame.source = mac;
+      else frame.destination = mac;
+    }
+    frame.ttl -= [...text.matchAll(/^\s+dec_ttl$/gm)].length;
+    return frame;
+  }
+
   /** OpenFlow port -> index of the peer. */
   #tunnelsOf(host: number): Map<number, number> {
     const member = this.#core.engine.fleet.byPath(`hypervisors/hv${host + 1}`);
@@ -85,21 +100,3 @@ export class Tracer {
     return found;
   }
 }
-
-type Frame = { source: string; destination: string; ttl: number };
-
-/**
- * The frame after the actions of a trace, by what they say: the final flow that is printed is not that of a branch the
- * packet's length decided.
- */
-function left(frame: Frame, text: string): Frame {
-  const last = (field: string): string | undefined =>
-    [...text.matchAll(new RegExp(`set_field:(\\S+)->${field}$`, 'gm'))].at(-1)?.[1];
-  return {
-    source: last('eth_src') ?? frame.source,
-    destination: last('eth_dst') ?? frame.destination,
-    ttl: frame.ttl - [...text.matchAll(/^ *dec_ttl$/gm)].length,
-  };
-}
-
-const told = ({ source, destination, ttl }: Frame) => ({ macs: `${source} > ${destination}`, ttl });

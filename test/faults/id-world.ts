@@ -7,6 +7,7 @@ import type { View } from '../../src/intent/model.ts';
 import { cookieResource } from '../../src/pipeline/cookie.ts';
 import type { Flow, Scalar } from '../../src/pipeline/flow.ts';
 import { type Register, registers } from '../../src/pipeline/registers.ts';
+import { probeKey } from '../../src/pipeline/stages/probe.ts';
 import { FakeSwitches } from '../support/fake-switches.ts';
 
 /** `tenant-key 5` -> uid of its owner. Zones are not here: they are a hypervisor's own. */
@@ -206,7 +207,9 @@ export class IdSwitches extends FakeSwitches {
         for (const value of values(flow, register)) if (value !== 0) this.#note(unit, owners, `${pool} ${value}`);
       }
       const key = flow.match.tun_id;
-      if (typeof key === 'bigint' || typeof key === 'number') this.#note(unit, owners, `tenant-key ${key}`);
+      // Probes between hypervisors travel under no tenant's key.
+      const ofTenant = (typeof key === 'bigint' || typeof key === 'number') && BigInt(key) !== BigInt(probeKey);
+      if (ofTenant) this.#note(unit, owners, `tenant-key ${key}`);
       for (const zone of values(flow, registers.zone)) {
         const port = this.#view!.byNumber(cookieResource(flow.cookie));
         if (port === undefined) this.violations.push(`zone ${zone} in a flow of no port`);

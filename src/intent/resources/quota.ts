@@ -43,7 +43,7 @@ export const quota = defineResource({
   writers: [],
   tenantReads: false,
   columns: [
-    { title: 'TENANT', field: '/name' },
+    { title: 'NAME', field: '/name' },
     { title: 'NETWORKS', field: '/networks' },
     { title: 'USED', field: '/used/networks' },
     { title: 'PORTS', field: '/ports' },

@@ -3,7 +3,7 @@
  * shadow each other.
  */
 import fc from 'fast-check';
-import type { End, ModelPort, ModelRoute, ModelRule, World } from './reference.ts';
+import type { End, ModelPolicy, ModelPort, ModelRoute, ModelRule, World } from './reference.ts';
 
 export const tenants = ['acme', 'umbrella'];
 const networksOf = ['shop', 'lab'];
@@ -68,14 +68,19 @@ function endOf(ports: readonly ModelPort[]): fc.Arbitrary<End> {
 }
 
 /** Rules that name both IP versions are refused. */
-function ofOneVersion({ from, to, protocol }: ModelRule): boolean {
+function ofOneVersion({ from, to, protocol }: ModelPolicy): boolean {
   const versions = [from.cidr, to.cidr].filter((c) => c !== undefined).map((c) => (c.includes(':') ? 6 : 4));
   if (protocol === 'icmp') versions.push(4);
   if (protocol === 'icmpv6') versions.push(6);
   return new Set(versions).size < 2;
 }
 
-function rulesOf(tenant: string, network: string, ports: readonly ModelPort[]): fc.Arbitrary<ModelRule[]> {
+function rulesOf(
+  tenant: string,
+  network: string,
+  ports: readonly ModelPort[],
+  peered: boolean,
+): fc.Arbitrary<ModelRule[]> {
   const rule = fc.record({
     action: fc.constantFrom<'allow' | 'deny'>('allow', 'allow', 'allow', 'deny'),
     priority: fc.constantFrom(1, 10, 10, 500, 32_000),
@@ -92,8 +97,8 @@ function rulesOf(tenant: string, network: string, ports: readonly ModelPort[]): 
       }),
     ),
   });
-  // Behind all others, in half of the networks: what no rule speaks of passes.
-  const last = fc.subarray([
+  // Behind all others, in half of the networks and where two have to agree: what no rule speaks of passes.
+  const open = [
     {
       action: 'allow' as const,
       priority: 32_000,
@@ -101,7 +106,8 @@ function rulesOf(tenant: string, network: string, ports: readonly ModelPort[]): 
       to: { any: true as const },
       service: { protocol: 'any' as const },
     },
-  ]);
+  ];
+  const last = peered ? fc.constant(open) : fc.subarray(open);
   return fc
     .tuple(fc.array(rule, { maxLength: 5 }), last)
     .map((lists) => lists.flat().map(({ service, ...r }) => ({ tenant, network, ...r, ...service })))
@@ -132,7 +138,7 @@ function networkOf(tenant: string, network: string, peered: boolean): fc.Arbitra
   const networks = [{ tenant, network, prefixes: [`${v4}.0.0/16`, `${v6}::/48`], tiers: tiersOf }];
   return portsOf(tenant, network, peered).chain((ports) =>
     fc
-      .tuple(rulesOf(tenant, network, ports), routesOf(tenant, network, ports))
+      .tuple(rulesOf(tenant, network, ports, peered), routesOf(tenant, network, ports))
       .map(([rules, routes]) => ({ networks, ports, rules, routes })),
   );
 }
@@ -147,8 +153,45 @@ export const world: fc.Arbitrary<World> = fc.subarray(tenants).chain((peered) =>
   })),
 );
 
+const anywhere = fc
+  .constantFrom('10.0.0.0/15', '10.0.1.0/24', '10.0.1.11/32', '10.0.2.8/29', ...prefixes6)
+  .map((cidr): End => ({ cidr }));
+
+const policy: fc.Arbitrary<ModelPolicy> = fc
+  .record({
+    action: fc.constantFrom<'allow' | 'deny'>('allow', 'allow', 'deny'),
+    priority: fc.constantFrom(1, 10, 32_000),
+    from: fc.oneof(anywhere, fc.constant<End>({ any: true })),
+    to: anywhere,
+    tenants: fc.option(fc.subarray(tenants, { minLength: 1 }), { nil: undefined }),
+    service: fc.oneof(
+      fc.constant({ protocol: 'any' as const }),
+      fc.record({
+        protocol: fc.constantFrom<'tcp' | 'udp'>('tcp', 'udp'),
+        ports: fc.constantFrom<string[]>(['80'], ['22', '443']),
+      }),
+    ),
+  })
+  .map(({ service, tenants: named, ...p }) => ({
+    ...p,
+    ...service,
+    ...(named === undefined ? {} : { tenants: named }),
+  }))
+  .filter(ofOneVersion);
+
+/** With the operator's policies. */
+export const governedWorld: fc.Arbitrary<World> = fc
+  .tuple(world, fc.array(policy, { maxLength: 3 }))
+  .map(([w, policies]) => ({ ...w, policies }));
+
 /** Resources of a world, as /v1/apply takes them. */
-export function orders({ ports, rules, routes, peered }: World): { path: string; spec: Record<string, unknown> }[] {
+export function orders({
+  ports,
+  rules,
+  routes,
+  peered,
+  policies = [],
+}: World): { path: string; spec: Record<string, unknown> }[] {
   const found = new Map<string, Record<string, unknown>>();
   for (const t of tenants) {
     found.set(`tenants/${t}`, {});
@@ -176,6 +219,9 @@ export function orders({ ports, rules, routes, peered }: World): { path: string;
   });
   rules.forEach(({ tenant, network, ...spec }, i) => {
     found.set(`tenants/${tenant}/networks/${network}/rules/r${i}`, spec);
+  });
+  policies.forEach((spec, i) => {
+    found.set(`policies/p${i}`, spec);
   });
   return [...found].map(([path, spec]) => ({ path, spec }));
 }

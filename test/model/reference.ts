@@ -28,6 +28,9 @@ export type ModelRule = {
   ports?: string[];
 };
 
+/** Of the operator: before every rule, and final. `tenants` left out: for all. */
+export type ModelPolicy = Omit<ModelRule, 'tenant' | 'network'> & { tenants?: string[] };
+
 export type Packet = {
   from: ModelPort;
   srcMac: string;
@@ -52,6 +55,7 @@ export type World = {
   rules: ModelRule[];
   routes: ModelRoute[];
   peered: string[];
+  policies?: ModelPolicy[];
 };
 
 /** An address as ones and zeros: 32 of them, or 128. */
@@ -84,7 +88,7 @@ function covers(world: World, owner: { tenant: string; network: string }, end: E
   return holder.tier === end.tier;
 }
 
-function speaks(rule: ModelRule, packet: Packet): boolean {
+function speaks(rule: Omit<ModelRule, 'tenant' | 'network'>, packet: Packet): boolean {
   if (rule.protocol === 'any') return true;
   if (rule.protocol !== packet.protocol) return false;
   if (rule.ports === undefined) return true;
@@ -126,17 +130,18 @@ function routed({ networks, ports, routes, peered }: World, { from, dstIp, ttl }
 }
 
 function allowed(world: World, owner: ModelPort, packet: Packet): boolean {
-  const speaking = world.rules.filter(
-    (r) =>
-      r.tenant === owner.tenant &&
-      r.network === owner.network &&
-      speaks(r, packet) &&
-      covers(world, r, r.from, packet.srcIp) &&
-      covers(world, r, r.to, packet.dstIp),
-  );
+  const isMeant = (r: ModelPolicy) =>
+    speaks(r, packet) && covers(world, owner, r.from, packet.srcIp) && covers(world, owner, r.to, packet.dstIp);
+  const policies = (world.policies ?? []).filter((p) => p.tenants?.includes(owner.tenant) ?? true);
+  const rules = world.rules.filter((r) => r.tenant === owner.tenant && r.network === owner.network);
+  return verdict(policies.filter(isMeant)) ?? verdict(rules.filter(isMeant)) ?? false;
+}
+
+/** Of those that speak of a packet: the lowest priority decides, and among these deny. Undefined: nobody speaks. */
+function verdict(speaking: ModelPolicy[]): boolean | undefined {
   const first = Math.min(...speaking.map((r) => r.priority));
   const deciding = speaking.filter((r) => r.priority === first);
-  return deciding.length > 0 && deciding.every((r) => r.action === 'allow');
+  return deciding.length === 0 ? undefined : deciding.every((r) => r.action === 'allow');
 }
 
 /** The port that receives the first packet of a connection, or undefined when nobody does. Both ends are judged. */

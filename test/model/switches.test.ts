@@ -5,7 +5,7 @@ import { formatMac, generatedMac } from '../../src/intent/addresses.ts';
 import { undeclaredUses } from '../../src/pipeline/check.ts';
 import { differences, joinSwitch, settled, startTestCore, type TestCore } from '../support/core.ts';
 import { type DummySwitch, openVswitchOrSkip } from '../support/open-vswitch.ts';
-import { ifaceId, orders, outside, world } from './arbitrary.ts';
+import { governedWorld, ifaceId, orders, outside } from './arbitrary.ts';
 import { type ModelPort, type Packet, receiver, type World } from './reference.ts';
 import { Tracer } from './tracer.ts';
 
@@ -72,7 +72,7 @@ async function clear(core: TestCore, switches: DummySwitch[]): Promise<void> {
     if (names.length > 0)
       await s.vsctl(...names.flatMap((n, i) => [...(i === 0 ? [] : ['--']), 'del-port', 'br-int', n]));
   }
-  const doomed: string[] = [];
+  const doomed = [...core.intent.children('policy', '')].map((p) => p.path);
   for (const t of core.intent.children('tenant', '')) {
     for (const n of core.intent.children('network', t.path)) {
       for (const kind of ['rule', 'route', 'port', 'group', 'tier'] as const)
@@ -103,7 +103,7 @@ test('every packet meets the fate the orders give it, on both ends', { timeout: 
   let peered = 0;
   let beyond = 0;
   await fc.assert(
-    fc.asyncProperty(world, fc.infiniteStream(fc.nat()), async (w, noise) => {
+    fc.asyncProperty(governedWorld, fc.infiniteStream(fc.nat()), async (w, noise) => {
       const ofports = await realise(core, w, switches);
       expect(differences(core)).toEqual([]);
       for (const h of ['hv1', 'hv2']) {

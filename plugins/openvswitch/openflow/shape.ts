@@ -7,6 +7,7 @@
 import { asBuffer } from './bytes.ts';
 import { ctSubtype } from './conntrack.ts';
 import { fieldSpec } from './fields.ts';
+import { highestPort } from './ports.ts';
 import { recordHeaderBytes, recordLength, recordMatchLength, recordTable } from './record.ts';
 import { copyFieldType, setFieldType } from './set-field.ts';
 
@@ -33,8 +34,7 @@ const controller2 = 37;
 const clone = 42;
 const ctHead = 24;
 const cloneHead = 16;
-/** First of OpenFlow's reserved port numbers, OFPP_MAX. */
-const firstReserved = 0xffffff00;
+const inPort = fieldSpec('in_port').header;
 
 /** 32 bits, or `noShape`. The record must be well-formed. */
 export function recordShape(source: Uint8Array, offset: number): number {
@@ -78,6 +78,11 @@ function ofMatch(shape: Shape, bytes: Buffer, from: number, to: number): void {
   }
 }
 
+/** The same for all that a port of a switch may have; reserved ones, and those no port can have, are their own. */
+function kindOfPort(port: number): number {
+  return port <= highestPort ? 0 : port;
+}
+
 /** An OXM field: its header, its mask, and its value where that is decisive. */
 function ofField(shape: Shape, bytes: Buffer, at: number, length: number): void {
   const header = bytes.readUInt32BE(at);
@@ -85,6 +90,7 @@ function ofField(shape: Shape, bytes: Buffer, at: number, length: number): void 
   const hasMask = (header & 0x100) !== 0;
   const valueEnd = at + 4 + (hasMask ? length >> 1 : length);
   if (decisive.has(header >>> 9)) shape.bytes(bytes, at + 4, valueEnd);
+  else if (header === inPort) shape.add(kindOfPort(bytes.readUInt32BE(at + 4)));
   if (hasMask) shape.bytes(bytes, valueEnd, at + 4 + length);
 }
 
@@ -114,8 +120,7 @@ function ofActions(shape: Shape, bytes: Buffer, from: number, to: number): boole
 function ofAction(shape: Shape, bytes: Buffer, at: number, length: number): boolean {
   switch (bytes.readUInt16BE(at)) {
     case outputType: {
-      const port = bytes.readUInt32BE(at + 4);
-      shape.add(port < firstReserved ? 0 : port);
+      shape.add(kindOfPort(bytes.readUInt32BE(at + 4)));
       return true;
     }
     case decTtlType:

@@ -111,7 +111,9 @@ export function judge(
   const ports = [...after.values()].filter(({ kind }) => kind === 'port');
   const perhaps = new Set<string>();
   // Who has an address that two want is a matter of order, and so is what is asked of the one or the other.
-  if (whole.has('address.in-use')) for (const code of [...hops, 'address.exhausted']) perhaps.add(code);
+  if (whole.has('address.in-use')) perhaps.add('address.exhausted');
+  // What a port may not have, no route leads to.
+  if ([...whole].some((code) => code.startsWith('address.'))) for (const code of hops) perhaps.add(code);
   // An address that is yet to be chosen may be a next hop.
   if (ports.some(({ spec }) => spec.ips === undefined)) for (const code of hops) perhaps.add(code);
   // What a port holds where its tier is missing is told by whoever held it before.

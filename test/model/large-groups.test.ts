@@ -129,7 +129,7 @@ async function checkPackets(core: TestCore, switches: DummySwitch[], ofports: Ma
   expect(denied).toBeGreaterThan(5);
 }
 
-/** Both speak of TCP port 80; the hits are the first rule's. Sender and receiver are on one switch, and both ends judge. */
+/** Both speak of TCP port 80; the hits are the first rule's, and so says the trace. Sender and receiver are on one switch, and both ends judge. */
 async function checkHits(core: TestCore, s: DummySwitch): Promise<void> {
   const sent = 3;
   for (let i = 0; i < sent; i++) {
@@ -149,6 +149,16 @@ async function checkHits(core: TestCore, s: DummySwitch): Promise<void> {
   };
   await expect.poll(() => hitsOf('r0'), { timeout: 15_000 }).toBe(2 * sent);
   expect(await hitsOf('r1')).toBe(0);
+
+  const { verdict } = await core.trace.trace({
+    from: `${network}/ports/p0`,
+    to: { port: `${network}/ports/p8` },
+    protocol: 'tcp',
+    destinationPort: 80,
+    state: 'new',
+  });
+  expect(verdict.outcome).toBe('delivered');
+  expect(verdict.decisions.map(({ path }) => path)).toEqual([`${network}/rules/r0`, `${network}/rules/r0`]);
 }
 
 async function keysOn(s: DummySwitch): Promise<Set<string>> {

@@ -32,6 +32,8 @@ const stops: Partial<Record<TableName, Stop>> & Record<string, Stop> = {
   TunnelLookup: 'receiver-not-programmed',
   TunnelSource: 'sender-not-known',
   PortSecurity: 'source',
+  // What a port of a steering rule sends in the name of others, and that rule does not speak of.
+  SteeringReturn: 'source',
   NeighbourResponder: 'no-neighbour',
   NeighbourAdvert: 'no-neighbour',
   Gateway: 'gateway',

@@ -130,8 +130,20 @@ function rules(table: number): fc.Arbitrary<Rule[]> {
     .map((lists) => lists.flat());
 }
 
+/** One conjunction that is met for sure, by UDP that comes in by port 1. */
+const sureConjunction: fc.Arbitrary<Rule[]> = actions(0).map((list) => {
+  const clause = (n: number, match: Match): Rule => ({
+    table: 0,
+    priority: 9,
+    match: { eth_type: 0x0800, ...match },
+    actions: [{ type: 'conjunction', id: 9, clause: n, clauses: 2 }],
+  });
+  const met: Rule = { table: 0, priority: 8, match: { eth_type: 0x0800, conj_id: 9 }, actions: list };
+  return [clause(1, { ip_proto: 17 }), clause(2, { in_port: 1 }), met];
+});
+
 const program = fc
-  .tuple(...Array.from({ length: lastTable + 1 }, (_, table) => rules(table)))
+  .tuple(sureConjunction, ...Array.from({ length: lastTable + 1 }, (_, table) => rules(table)))
   .map((lists): Flow[] => lists.flat().map((rule, i) => ({ ...rule, cookie: BigInt(i + 1) })));
 
 const packets = [

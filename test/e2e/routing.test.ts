@@ -52,6 +52,14 @@ test('tiers are routed on both hypervisors, gateways answer, and none of it need
     { ttl: 63, identifier: 0x4444 },
   ]);
 
+  // No VM is a DHCP server, whatever the rules say of UDP.
+  const datagrams = await acme.db1.capture({ filter: `udp and src host ${ipOf('web1')}` });
+  for (const port of [67, 68])
+    await acme.web1.exec('socat', ['-u', 'STDIN', `UDP4-SENDTO:${ipOf('db1')}:68,sourceport=${port}`], { input: 'x' });
+  await pause(500);
+  const sources = (await datagrams.stop()).map((l) => /\.(\d+) > /.exec(l)?.[1]);
+  expect(sources).toEqual(['68']);
+
   // Every gateway of the network, from any tier; no rule is asked.
   for (const vm of [acme.web1, acme.db1])
     for (const tier of ['web', 'db'] as const) expect(await vm.ping(gatewayOf(tier))).toBe(true);

@@ -23,6 +23,7 @@ import type { ThreadLoad } from '../../src/drivers/thread-load.ts';
 import type { Flow, Meter } from '../../src/pipeline/flow.ts';
 import { fieldProblem, Problem } from '../../src/problems.ts';
 import { gre } from './chassis/gre.ts';
+import { giveBack } from './openflow/bytes.ts';
 import { highestTable } from './openflow/instructions.ts';
 import { encodeUnit } from './openflow/meter-record.ts';
 import { decodeFlows } from './openflow/record.ts';
@@ -148,6 +149,8 @@ export class OpenVswitchPlugin implements SwitchPlugin {
   apply(pass: Pass): void {
     const packed = pack(pass);
     this.#post({ type: 'apply', pass: packed }, [packed.flows.buffer]);
+    // Each was made by `encode` for itself, and has been copied.
+    for (const { flows } of pass.set) giveBack(flows);
   }
 
   async flushZone(hypervisor: HypervisorNumber, zone: number): Promise<void> {

@@ -12,7 +12,7 @@ export function asBuffer(bytes: Uint8Array): Buffer {
  * read it, or another view of it, afterwards: it has no bytes then.
  */
 export function giveBack({ buffer }: ArrayBufferView): void {
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
+  if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0);
 }
 
 const big = new BigUint64Array(1);

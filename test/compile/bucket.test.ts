@@ -112,7 +112,7 @@ for (const { what, table, arbitrary, compile } of kinds) {
       }),
       { numRuns: runs, endOnFailure: true },
     );
-    for (const count of Object.values(seen)) expect(count).toBeGreaterThan(runs / 2);
+    for (const count of Object.values(seen)) expect(count).toBeGreaterThan(0);
   });
 }
 

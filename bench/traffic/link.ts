@@ -1,6 +1,7 @@
 /** What passes between two VMs: bytes in a second, the time there and back, the first packet. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { quantile } from '../support/figures.ts';
 import { cpuSeconds } from '../support/usage.ts';
 import { type Arena, forget, type TrafficVm } from './arena.ts';
 import type { Iperf3 } from './iperf3.ts';
@@ -68,15 +69,13 @@ export async function throughput(link: Link, iperf3: Iperf3, seconds: number): P
   }
 }
 
-/** Milliseconds there and back, on average over so many echo requests, and how many were lost. @throws Error where most were */
-export async function roundTrip({ name, from, to }: Link, count: number): Promise<{ average: number; lost: number }> {
-  const args = ['-n', '-q', '-i', '0.005', '-c', String(count), '-W', '2', to.ip];
+/** Milliseconds there and back, the median of so many echo requests, and how many were lost. @throws Error where most were */
+export async function roundTrip({ name, from, to }: Link, count: number): Promise<{ median: number; lost: number }> {
+  const args = ['-n', '-i', '0.005', '-c', String(count), '-W', '2', to.ip];
   const { stdout, stderr } = await from.vm.exec('ping', args, { timeout: count * 50 + 10_000 });
-  const received = Number(/(\d+) received/.exec(stdout)?.[1] ?? 0);
-  const average = /= [\d.]+\/([\d.]+)\//.exec(stdout)?.[1];
-  if (average === undefined || received < count / 2)
-    throw new Error(`${name}: ping: ${received} of ${count} came back ${stderr}`);
-  return { average: Number(average), lost: count - received };
+  const times = [...stdout.matchAll(/time=([\d.]+)/g)].map(([, time]) => Number(time));
+  if (times.length < count / 2) throw new Error(`${name}: ping: ${times.length} of ${count} came back ${stderr}`);
+  return { median: quantile(times, 0.5), lost: count - times.length };
 }
 
 /** Milliseconds until the first echo reply when both switches have forgotten all they had learnt; VMs know their neighbours. */

@@ -74,9 +74,9 @@ async function measureLink(link: Link, iperf3: Iperf3, samples: Samples): Promis
   const { bits, processor } = await throughput(link, iperf3, seconds);
   samples.bits.push(bits);
   samples.processor.push(processor);
-  const { average, lost } = await roundTrip(link, pings);
-  samples.rtt.push(average);
-  samples.lost += lost;
+  const trip = await roundTrip(link, pings);
+  samples.rtt.push(trip.median);
+  samples.lost += trip.lost;
   for (let i = 0; i < firsts; i++) samples.first.push(await firstPacket(link));
 }
 

@@ -64,7 +64,8 @@ export function judgePeerings({ after: model, errors }: Judging): void {
         [b, a, c, d],
         [b, a, d, c],
       ])
-        if (one === other && two !== third && overlap(prefixes(two!), prefixes(third!))) errors.add('peering.overlap');
+        if (one === other && model.has(one!) && two !== third && overlap(prefixes(two!), prefixes(third!)))
+          errors.add('peering.overlap');
     for (const [network, peer] of [
       [a!, b!],
       [b!, a!],

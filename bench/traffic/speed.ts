@@ -1,4 +1,5 @@
 /** Throughput, round trip and first packet of several links in turn, beside the plain one. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { quantile, table } from '../support/figures.ts';
 import { forget } from './arena.ts';
 import type { Iperf3 } from './iperf3.ts';
@@ -8,6 +9,8 @@ import { firstPacket, type Link, roundTrip, throughput, warmUp } from './link.ts
 const seconds = 3;
 const pings = 200;
 const firsts = 5;
+/** Milliseconds that the controller has for what it does when hypervisors go and come. */
+const settle = 2_000;
 
 type Samples = { bits: number[]; processor: number[]; rtt: number[]; first: number[]; lost: number };
 
@@ -26,8 +29,10 @@ export async function speedFigure(plan: {
   );
   for (let round = 1; round <= rounds; round++) {
     await keyway.plain(plain.from, plain.to);
+    await sleep(settle);
     await measureLink(plain, plan.iperf3, samples.get(plain)!);
     await keyway.restore();
+    await sleep(settle);
     for (const link of links) await measureLink(link, plan.iperf3, samples.get(link)!);
     const told = [...samples].map(([{ name }, { bits }]) => `${name} ${megabits(bits.at(-1)!)}`);
     plan.line(`round ${round}: ${told.join('; ')} Mbit/s`);

@@ -3,18 +3,28 @@
  * real vswitchds with VIFs plugged before. The floor of the same run: bundles of as many flows, sent by hand-made
  * sessions to as many switches, in one write each and with a barrier before the commit, no controller.
  *
- * node bench/port.ts [hypervisors=20] [networks=50] [spread=hypervisors]
+ * node bench/port.ts [hypervisors=20] [networks=50] [spread=hypervisors] [--routed] [--dual-stack]
+ * --routed: every second rule is between the tiers.
  */
 import { inSync, openBenchCloud } from './support/cloud.ts';
 import { openVswitchVersion } from './support/farm.ts';
-import { machine, megabytes, milliseconds, numbers, quantile, timed } from './support/figures.ts';
+import { machine, megabytes, milliseconds, options, quantile, timed } from './support/figures.ts';
 import { measureFloor } from './support/floor.ts';
 import { type CloudShape, describeShape, frame, type Place, portResource, ruleSpec } from './support/shape.ts';
 import { judgeSample, keywayTracer } from './support/trace.ts';
 import { memoryOf } from './support/usage.ts';
 
-const [hypervisors = 20, networks = 50, spread = hypervisors] = numbers(20, 50);
-const shape: CloudShape = { hypervisors, networks, ports: 10, rules: 10, spread: Math.min(spread, hypervisors) };
+const { numbers, given } = options(['--routed', '--dual-stack'], 20, 50);
+const [hypervisors = 20, networks = 50, spread = hypervisors] = numbers;
+const shape: CloudShape = {
+  hypervisors,
+  networks,
+  ports: 10,
+  rules: 10,
+  spread: Math.min(spread, hypervisors),
+  routed: given.has('--routed'),
+  dualStack: given.has('--dual-stack'),
+};
 const samples = 200;
 
 console.log(`${machine()}, Open vSwitch ${await openVswitchVersion()}\n${describeShape(shape)}`);

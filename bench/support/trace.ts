@@ -189,7 +189,9 @@ export function keywayTracer(shape: CloudShape, switches: DummySwitch[]): Tracer
 
 /** A tunnel that carries a key and nothing else. */
 export function carriedKey(trace: string): string | undefined {
-  return /\btun_id=[^,]+/.exec(finalFlow(trace))?.[0];
+  // Behind check_pkt_larger the flow that a trace ends with is the one from before.
+  const moved = [...trace.matchAll(/NXM_NX_TUN_ID\[0\.\.31\] is now (0x[0-9a-f]+)/g)].at(-1)?.[1];
+  return moved === undefined ? /\btun_id=[^,]+/.exec(finalFlow(trace))?.[0] : `tun_id=${moved}`;
 }
 
 /**

@@ -54,11 +54,12 @@ async function measure(hypervisors: number): Promise<Figures> {
   }
   console.log(`one rule: ${milliseconds(rules)}`);
 
-  const { flows, refused, interfaces } = await simulator.stats();
+  const { flows, meters, refused, interfaces } = await simulator.stats();
   if (refused > 0) throw new Error(`${refused} messages were beyond the simulator`);
   const desired = [...(await api.metric('keyway_switch_flows')).values()].reduce((sum, n) => sum + n, 0);
   const kept = flows.reduce((sum, n) => sum + n, 0);
-  if (desired !== kept) throw new Error(`the switches have ${kept} flows, ${desired} are desired`);
+  if (desired !== kept + meters)
+    throw new Error(`the switches have ${kept} flows and ${meters} meters, ${desired} of both are desired`);
   const { rss } = memoryOf(controller.pid());
   return {
     hypervisors,

@@ -31,7 +31,7 @@ export async function southboundMetrics(
     gauge('keyway_kept_flows', 'Flows kept, each once whatever the number of switches', slab.flows),
     gauge('keyway_kept_flow_bytes', 'Bytes of the flows kept', slab.bytes),
     gauge('keyway_kept_memory_bytes', 'Memory of the flows kept, gaps included', slab.reserved),
-    each('keyway_switch_flows', 'Flows desired on each switch', 'gauge', (s) => s.flows),
+    each('keyway_switch_flows', 'Flows and meters desired on each switch', 'gauge', (s) => s.flows),
     each(
       'keyway_switch_flow_bytes',
       'Bytes of the flows desired on each switch, shared ones counted for each',

@@ -13,10 +13,14 @@ const hypervisors = plugged.map((ifaceIds, host) => {
   return one;
 });
 
+/** OFPM_MAX, OpenFlow 1.5.1 section 7.3.4.4: those above are virtual. */
+const highestMeter = 0xffff_0000;
+
 function stats(): SimulatorAnswer {
-  const answer: SimulatorAnswer = { flows: [], interfaces: 0, bundles: 0, flowMods: 0, refused: 0 };
+  const answer: SimulatorAnswer = { flows: [], meters: 0, interfaces: 0, bundles: 0, flowMods: 0, refused: 0 };
   for (const { switch: s, interfaces } of hypervisors) {
     answer.flows.push(s.flows.count);
+    for (const meter of s.meters.keys()) if (meter <= highestMeter) answer.meters++;
     answer.interfaces += interfaces;
     answer.bundles += s.counters.bundles;
     answer.flowMods += s.counters.flowMods;

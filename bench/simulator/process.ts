@@ -8,6 +8,8 @@ export type SimulatorRequest = 'start' | 'stats';
 export type SimulatorAnswer = {
   /** Of each hypervisor. */
   flows: number[];
+  /** On all switches, those that serve flows. */
+  meters: number;
   /** Since the start, of all. */
   interfaces: number;
   bundles: number;

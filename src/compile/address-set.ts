@@ -1,9 +1,6 @@
 /** Sets of addresses of both IP versions, and how they lie to each other. */
+import { type Family, families } from '../intent/versions.ts';
 import type { IpPrefix } from '../pipeline/stages/ports.ts';
-
-export type Family = 4 | 6;
-
-export const families: readonly Family[] = [4, 6];
 
 type Value = IpPrefix['value'];
 

@@ -1,26 +1,22 @@
 /** What a rule or policy says of packets, spelled out: each combination of source, destination and service is one flow. */
+import { isHost } from '../intent/ip.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
 import { protocolNumber } from '../intent/protocols.ts';
 import type { PolicySpec } from '../intent/resources/policy.ts';
 import type { RuleEnd, RuleSpec } from '../intent/resources/rule.ts';
+import { prefixesOf } from '../intent/versions.ts';
 import type { Alternative, Service } from '../pipeline/stages/judge.ts';
-import { type IpPrefix, ipProtocol } from '../pipeline/stages/ports.ts';
+import type { IpPrefix } from '../pipeline/stages/ports.ts';
 import { AddressSet } from './address-set.ts';
-import { ipPrefix } from './addresses.ts';
-import { addressOrPrefix, isHost } from './facts.ts';
+import { addressOrPrefix, ipPrefix } from './addresses.ts';
 import { maskedPorts } from './port-ranges.ts';
+import { onlyIn } from './service-set.ts';
 
 /** Every address of both IP versions. */
 const everything: readonly IpPrefix[] = [
   { family: 4, value: 0, length: 0 },
   { family: 6, value: 0n, length: 0 },
 ];
-
-/** IP version of protocols that belong to one. */
-const onlyIn = new Map<number, 4 | 6>([
-  [ipProtocol.icmp, 4],
-  [ipProtocol.icmpv6, 6],
-]);
 
 export function* alternativesOf(
   sources: readonly IpPrefix[],
@@ -51,9 +47,7 @@ export function addressesOf(view: View, network: Path, end: RuleEnd): readonly I
   if (end.cidrs !== undefined) return end.cidrs.map(ipPrefix);
   if (end.tier !== undefined) {
     const tier = view.getAs('tier', `${network}/tiers/${end.tier}`);
-    if (tier === undefined) return [];
-    const { cidr, ipv6Cidr } = tier.spec;
-    return [cidr, ...(ipv6Cidr === undefined ? [] : [ipv6Cidr])].map(ipPrefix);
+    return tier === undefined ? [] : prefixesOf(tier.spec);
   }
   if (end.port !== undefined) {
     const port = view.getAs('port', `${network}/ports/${end.port}`);
@@ -85,7 +79,7 @@ export class Ends {
 }
 
 /** What a port has, and the single addresses it may have: a rule for it is a rule for its virtual addresses. */
-function hostsOf({ spec }: Resource<'port'>): IpPrefix[] {
+export function hostsOf({ spec }: Resource<'port'>): IpPrefix[] {
   return [...spec.ips, ...(spec.allowedAddressPairs ?? []).map((pair) => pair.ip)].map(addressOrPrefix).filter(isHost);
 }
 

@@ -10,7 +10,8 @@
  *
  * So flows are doubled of rules that are ahead of others, and of no other.
  */
-import { type AddressSet, type Family, families, meetings } from './address-set.ts';
+import { type Family, families } from '../intent/versions.ts';
+import { type AddressSet, meetings } from './address-set.ts';
 import type { ServiceSet } from './service-set.ts';
 
 /** What a rule speaks of: packets from the sources to the destinations, of the services. */

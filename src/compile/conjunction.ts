@@ -3,10 +3,11 @@
  * "Conjunctive Match"), which costs a sum and not a product: a flow for each source, each destination and each service, and
  * one that says what follows. Rules of one bucket share the flows of what they have in common.
  */
+import { type Family, families } from '../intent/versions.ts';
 import type { Match } from '../pipeline/flow.ts';
 import { serviceMatch } from '../pipeline/stages/judge.ts';
 import { ethType, fromPrefix, type IpPrefix, toPrefix } from '../pipeline/stages/ports.ts';
-import { type AddressSet, type Family, families } from './address-set.ts';
+import type { AddressSet } from './address-set.ts';
 import { isSilent, type Statement } from './arrangement.ts';
 import { serviceKey } from './service-set.ts';
 

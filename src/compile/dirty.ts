@@ -2,7 +2,7 @@
 import type { Path, Resource, ResourceChange, View } from '../intent/model.ts';
 import { parentPath } from '../inventory/paths.ts';
 import type { PlacementEffect } from '../inventory/placement.ts';
-import { ip } from './addresses.ts';
+import { hostsOf } from './alternatives.ts';
 import { hasExtras } from './extra-addresses.ts';
 import { peersOf } from './routing.ts';
 import type { CompileState, Subject } from './state.ts';
@@ -13,7 +13,7 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
       yield `port:${change.path}`;
       yield* steeredThrough(view, change.path);
       for (const port of [change.before, change.after]) yield* routedThrough(view, port);
-      if (hasExtras(change.before) || hasExtras(change.after)) yield `extra:${(change.after ?? change.before)?.parent}`;
+      if (hasExtras(change.before) || hasExtras(change.after)) yield `extra:${parentPath(change.path)}`;
       if (addressing(change.before) !== addressing(change.after)) {
         yield* bucketsNaming(view, change.path);
         for (const group of groupsOf(view, change)) yield* bucketsNaming(view, group);
@@ -22,12 +22,12 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
     case 'group':
       yield* bucketsNaming(view, change.path);
       if ([...view.referrers(change.path)].some((r) => r.kind === 'rule' && r.spec.action === 'deny'))
-        yield `judge:${(change.after ?? change.before)?.parent}`;
+        yield `judge:${parentPath(change.path)}`;
       return;
     case 'rule':
       for (const rule of [change.before, change.after]) if (rule !== undefined) yield bucket(rule);
       if ([change.before, change.after].some((r) => r?.spec.action === 'deny' || r?.spec.log === true))
-        yield `judge:${(change.after ?? change.before)?.parent}`;
+        yield `judge:${parentPath(change.path)}`;
       return;
     case 'policy':
       yield* dirtyByPolicy(view, change);
@@ -52,7 +52,7 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
       yield `peering:${change.path}`;
       return;
     case 'steering':
-      yield `steering:${(change.after ?? change.before)?.parent}`;
+      yield `steering:${parentPath(change.path)}`;
       return;
     case 'route':
       yield `route:${change.path}`;
@@ -98,9 +98,8 @@ export function* dirtyByPlacement(state: CompileState, effect: PlacementEffect):
 /** Static routes whose next hop is an address of the port. */
 function* routedThrough(view: View, port: Resource<'port'> | undefined): Iterable<Subject> {
   if (port === undefined) return;
-  const pairs = (port.spec.allowedAddressPairs ?? []).filter((pair) => !pair.ip.includes('/'));
-  for (const text of [...port.spec.ips, ...pairs.map((pair) => pair.ip)])
-    for (const route of view.routesVia(port.parent, ip(text))) yield `route:${route.path}`;
+  for (const address of hostsOf(port))
+    for (const route of view.routesVia(port.parent, address)) yield `route:${route.path}`;
 }
 
 function* peeringsOf(view: View, network: Path): Iterable<Subject> {

@@ -3,8 +3,8 @@ import { generatedMac } from '../intent/addresses.ts';
 import type { Resource, View } from '../intent/model.ts';
 import { parentPath } from '../inventory/paths.ts';
 import type { TierFacts } from '../pipeline/stages/gateway.ts';
-import { type AddressPair, type IpPrefix, linkLocalOf, type PortFacts } from '../pipeline/stages/ports.ts';
-import { ip, ipPrefix, mac } from './addresses.ts';
+import { type AddressPair, linkLocalOf, type PortFacts } from '../pipeline/stages/ports.ts';
+import { addressOrPrefix, ip, mac } from './addresses.ts';
 
 export function portFacts(view: View, port: Resource<'port'>): PortFacts | undefined {
   const network = view.getAs('network', port.parent);
@@ -47,19 +47,4 @@ function pairsOf({ spec }: Resource<'port'>): AddressPair[] {
     }
   }
   return [...pairs.values()];
-}
-
-export function addressOrPrefix(text: string): IpPrefix {
-  if (text.includes('/')) return ipPrefix(text);
-  const address = ip(text);
-  return { ...address, length: address.family === 4 ? 32 : 128 };
-}
-
-/** Whether the prefix is one address. */
-export function isHost({ family, length }: IpPrefix): boolean {
-  return length === (family === 4 ? 32 : 128);
-}
-
-export function tierPrefixes({ spec }: Resource<'tier'>): string[] {
-  return spec.ipv6Cidr === undefined ? [spec.cidr] : [spec.cidr, spec.ipv6Cidr];
 }

@@ -6,52 +6,48 @@ import { livePort } from '../pipeline/stages/liveness.ts';
 import { lookupLocal, lookupRemote } from '../pipeline/stages/lookup.ts';
 import { answerNeighbours, keepSilentForAnnounced, keepSilentForOwn } from '../pipeline/stages/neighbour.ts';
 import { portSecurity } from '../pipeline/stages/port-security.ts';
-import type { LocalPort, RemotePort } from '../pipeline/stages/ports.ts';
+import type { RemotePort } from '../pipeline/stages/ports.ts';
 import { limitFromVm, limitToVm, portMeters } from '../pipeline/stages/qos.ts';
 import { nextHops } from '../pipeline/stages/router.ts';
 import { admitSource, lookupFromTunnel } from '../pipeline/stages/tunnel.ts';
-import { portEpoch } from './epochs.ts';
-import { portFacts } from './facts.ts';
+import { boundPort } from './bound.ts';
 import { qosOf } from './qos.ts';
 import { isRouted, peersOf, switchesOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
 
 export function portUnits(state: CompileState, path: Path): Unit[] {
-  const { view, placement } = state;
-  const bound = placement.get(path);
+  const { view } = state;
   const port = view.getAs('port', path);
-  if (bound === undefined || port === undefined || !state.hypervisors.has(bound.hypervisor)) return [];
-  const facts = portFacts(view, port);
-  if (facts === undefined) return [];
+  const bound = boundPort(state, port);
+  if (port === undefined || bound === undefined) return [];
   // The same wherever the network is.
   const everywhere = [
-    ...answerNeighbours({ ...facts, isRouter: false }),
-    ...(isRouted(view, port.parent) ? nextHops(facts) : []),
+    ...answerNeighbours({ ...bound, isRouter: false }),
+    ...(isRouted(view, port.parent) ? nextHops(bound) : []),
   ];
   const units: Unit[] = [];
   if (bound.ofport > 0) {
-    const local: LocalPort = { ...facts, ofport: bound.ofport, zone: bound.zone, epoch: portEpoch(port) };
     const qos = qosOf(port.spec);
     units.push({
       key: `port/${port.number}/local`,
       on: [bound.hypervisor],
-      meters: portMeters(local, qos),
+      meters: portMeters(bound, qos),
       flows: [
-        ...limitFromVm(classifyPort(local), local, qos),
-        ...limitToVm(local, qos),
-        ...portSecurity(local),
+        ...limitFromVm(classifyPort(bound), bound, qos),
+        ...limitToVm(bound, qos),
+        ...portSecurity(bound),
         ...everywhere,
-        ...keepSilentForOwn(local),
-        ...keepSilentForAnnounced(local),
-        ...lookupLocal(local),
-        ...lookupFromTunnel(local),
-        livePort(local.number, local.zone, local.epoch),
+        ...keepSilentForOwn(bound),
+        ...keepSilentForAnnounced(bound),
+        ...lookupLocal(bound),
+        ...lookupFromTunnel(bound),
+        livePort(bound.number, bound.zone, bound.epoch),
       ],
     });
   }
   const network = switchesOf(state, port.parent);
   const elsewhere = network.filter((h) => h !== bound.hypervisor);
-  const remote: RemotePort = { ...facts, peer: bound.hypervisor };
+  const remote: RemotePort = { ...bound, peer: bound.hypervisor };
   if (elsewhere.length > 0) {
     units.push({
       key: `port/${port.number}/remote`,
@@ -72,7 +68,7 @@ export function portUnits(state: CompileState, path: Path): Unit[] {
     units.push({
       key: `port/${port.number}/beyond`,
       on: [...beyond].sort((a, b) => a - b),
-      flows: [...lookupRemote(remote), ...nextHops(facts)],
+      flows: [...lookupRemote(remote), ...nextHops(bound)],
     });
   return units;
 }

@@ -4,14 +4,14 @@
  * is bound, what takes the route goes nowhere: it does not fall to a wider one.
  */
 import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
-import { hostPrefix } from '../intent/ip.ts';
+import { hostPrefix, isHost } from '../intent/ip.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
-import type { LocalPort, PortFacts } from '../pipeline/stages/ports.ts';
+import type { PortFacts } from '../pipeline/stages/ports.ts';
 import { routeToPort } from '../pipeline/stages/router.ts';
-import { type Claimant, lookupRouted, routedFromTunnel } from '../pipeline/stages/virtual-address.ts';
+import { lookupRouted, routedFromTunnel } from '../pipeline/stages/virtual-address.ts';
 import { ip, ipPrefix } from './addresses.ts';
-import { portEpoch } from './epochs.ts';
-import { isHost, portFacts } from './facts.ts';
+import { boundPort, type Claim, claimantsAt } from './bound.ts';
+import { portFacts } from './facts.ts';
 import { switchesOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
 
@@ -31,26 +31,19 @@ export function routeUnits(state: CompileState, path: Path): Unit[] {
   const to = { ...first.facts, mac: first.mac };
   const units: Unit[] = [{ key: `route/${number}`, on, flows: [routeToPort(number, destination, to)] }];
 
-  const bound = hops.flatMap((hop) => boundAt(state, hop));
+  // One that is remembered from an earlier run is reached once its hypervisor has told of it.
+  const bound = hops.flatMap(({ port, mac }): Claim[] => {
+    const at = boundPort(state, port);
+    return at === undefined ? [] : [{ port: at, mac }];
+  });
   const lookup = (hypervisor: HypervisorNumber | undefined) => {
-    const claimants = bound.map(
-      ({ hop, local, at }): Claimant => ({
-        port: hop.facts,
-        mac: hop.mac,
-        at: at === hypervisor && local !== undefined ? local : { peer: at },
-      }),
-    );
-    // One that is remembered from an earlier run is reached once its hypervisor has told of it.
-    const reachable = claimants.filter(({ at }) => !('peer' in at) || at.peer !== hypervisor);
-    const [one, ...others] = reachable;
-    return one === undefined ? [] : [lookupRouted(number, destination, [one, ...others])];
+    const claimants = claimantsAt(hypervisor, bound);
+    return claimants === undefined ? [] : [lookupRouted(number, destination, claimants)];
   };
-  const hosts = new Set(bound.map(({ at }) => at));
+  const hosts = new Set(bound.map(({ port }) => port.hypervisor));
   for (const host of hosts) {
-    const arriving = bound.flatMap(({ hop, local, at }) =>
-      at === host && local !== undefined ? [routedFromTunnel(number, destination, local, hop.mac)] : [],
-    );
-    const flows = [...lookup(host), ...arriving];
+    const here = bound.filter(({ port }) => port.hypervisor === host && port.ofport > 0);
+    const flows = [...lookup(host), ...here.map(({ port, mac }) => routedFromTunnel(number, destination, port, mac))];
     if (flows.length > 0) units.push({ key: `route/${number}/at/${host}`, on: [host], flows });
   }
   const elsewhere = on.filter((h) => !hosts.has(h));
@@ -70,17 +63,6 @@ export function hopFault(
   const hops = nextHops(view, route);
   if (hops.some(({ mac }) => mac !== hops[0]?.mac)) return 'shared';
   return hops.some(({ port }) => placement.get(port.path) !== undefined) ? undefined : 'unbound';
-}
-
-function boundAt(
-  { placement, hypervisors }: CompileState,
-  hop: Hop,
-): { hop: Hop; at: HypervisorNumber; local: LocalPort | undefined }[] {
-  const bound = placement.get(hop.port.path);
-  if (bound === undefined || !hypervisors.has(bound.hypervisor)) return [];
-  const { hypervisor, ofport, zone } = bound;
-  const local = ofport > 0 ? { ...hop.facts, ofport, zone, epoch: portEpoch(hop.port) } : undefined;
-  return [{ hop, at: hypervisor, local }];
 }
 
 /** The port that has the address to itself, or those that have it as an allowed address pair; and under which MAC. */

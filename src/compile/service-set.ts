@@ -1,10 +1,10 @@
 /** Sets of services (protocols, destination ports, ICMP types), and how they lie to each other. */
+import type { Family } from '../intent/versions.ts';
 import type { Service } from '../pipeline/stages/judge.ts';
 import { ipProtocol } from '../pipeline/stages/ports.ts';
-import type { Family } from './address-set.ts';
 
 /** IP version of protocols that belong to one. */
-const onlyIn = new Map<number, Family>([
+export const onlyIn = new Map<number, Family>([
   [ipProtocol.icmp, 4],
   [ipProtocol.icmpv6, 6],
 ]);

@@ -3,12 +3,11 @@
  * same of a packet the one with the lower number has the flow. A hop that is not bound is dead: its rule then leads past it
  * (open) or nowhere (closed). The flows a sender's switch needs name hops, not places, and are the same everywhere.
  */
-import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
-import { isIn } from '../intent/ip.ts';
+import { hostPrefix, isIn } from '../intent/ip.ts';
 import type { Path, Resource } from '../intent/model.ts';
 import type { Flow } from '../pipeline/flow.ts';
 import type { Alternative } from '../pipeline/stages/judge.ts';
-import type { Ip, IpPrefix, LocalPort, PortFacts } from '../pipeline/stages/ports.ts';
+import type { Ip, IpPrefix, PortFacts } from '../pipeline/stages/ports.ts';
 import {
   admitFromHop,
   admitReturns,
@@ -22,18 +21,16 @@ import {
   steeredFromTunnel,
   steerReturn,
 } from '../pipeline/stages/steering.ts';
+import { ip } from './addresses.ts';
 import { addressesOf, alternativeKey, alternativesOf, servicesOf } from './alternatives.ts';
-import { portEpoch } from './epochs.ts';
-import { portFacts } from './facts.ts';
+import { type BoundPort, boundPort } from './bound.ts';
 import { switchesOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
-
-type Hop = LocalPort & { hypervisor: HypervisorNumber };
 
 type Rule = {
   steerer: Steerer;
   /** In the order packets pass them; those that are not there left out. */
-  hops: Hop[];
+  hops: BoundPort[];
   closed: boolean;
   alternatives: Alternative[];
   /** What of them is from or to a hop itself. */
@@ -55,7 +52,7 @@ export function steeringUnits(state: CompileState, network: Path): Unit[] {
   for (const hop of hops.values()) {
     const key = `steering/${owner.number}/hop/${hop.number}`;
     const passing = rules.filter((r) => r.hops.some(({ number }) => number === hop.number));
-    units.push({ key: `${key}/local`, on: [hop.hypervisor], flows: atHop(passing, hop) });
+    if (hop.ofport > 0) units.push({ key: `${key}/local`, on: [hop.hypervisor], flows: atHop(passing, hop) });
     const elsewhere = on.filter((h) => h !== hop.hypervisor);
     if (elsewhere.length > 0)
       units.push({
@@ -81,25 +78,18 @@ export function steeringUnits(state: CompileState, network: Path): Unit[] {
 
 function ruleOf(state: CompileState, { number, parent, spec }: Resource<'steering'>, network: number): Rule {
   const { view } = state;
-  const hops: Hop[] = [];
+  const hops: BoundPort[] = [];
   const addresses: Ip[] = [];
   for (const name of spec.via) {
-    const path = `${parent}/ports/${name}`;
-    const port = view.getAs('port', path);
-    const facts = port === undefined ? undefined : portFacts(view, port);
-    if (port === undefined || facts === undefined) continue;
-    addresses.push(...facts.ips);
-    const bound = state.placement.get(path);
-    if (bound === undefined || bound.ofport <= 0 || !state.hypervisors.has(bound.hypervisor)) continue;
-    const { hypervisor, ofport, zone } = bound;
-    hops.push({ ...facts, ofport, zone, epoch: portEpoch(port), hypervisor });
+    const port = view.getAs('port', `${parent}/ports/${name}`);
+    addresses.push(...(port?.spec.ips ?? []).map(ip));
+    const hop = boundPort(state, port);
+    if (hop !== undefined) hops.push(hop);
   }
   const services = servicesOf({ protocol: spec.protocol ?? 'any', ports: spec.ports, icmp: spec.icmp });
   const [from, to] = [addressesOf(view, parent, spec.from), addressesOf(view, parent, spec.to)];
   const own = (ends: readonly IpPrefix[]): IpPrefix[] =>
-    addresses
-      .filter((ip) => ends.some((end) => isIn(end, ip)))
-      .map((ip) => ({ ...ip, length: ip.family === 4 ? 32 : 128 }));
+    addresses.filter((address) => ends.some((end) => isIn(end, address))).map(hostPrefix);
   return {
     steerer: { number, network, priority: spec.priority },
     hops,
@@ -120,7 +110,7 @@ function entrances(rules: readonly Rule[]): Flow[] {
 }
 
 /** What a hop's own switch has for it. */
-function atHop(rules: readonly Rule[], hop: Hop): Flow[] {
+function atHop(rules: readonly Rule[], hop: BoundPort): Flow[] {
   const returns = firstOfEach(rules, ({ steerer, alternatives, ofHops, hops, closed }) => {
     const next: PortFacts | undefined = hops[hops.findIndex(({ number }) => number === hop.number) + 1];
     const onward: Onward = closed ? 'nowhere' : (next ?? 'receiver');

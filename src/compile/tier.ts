@@ -1,10 +1,10 @@
 /** The unit of a tier: its gateway, and where its network is routed, the way into the router and the route to its prefix. */
 import type { Path } from '../intent/model.ts';
+import { prefixesOf } from '../intent/versions.ts';
 import type { Meter } from '../pipeline/flow.ts';
 import { answerEcho } from '../pipeline/stages/gateway.ts';
 import { answerNeighbours } from '../pipeline/stages/neighbour.ts';
 import { enterRouter, errorMeter, routerErrors, routeToTier } from '../pipeline/stages/router.ts';
-import { ipPrefix } from './addresses.ts';
 import { tierFacts } from './facts.ts';
 import { isRouted, switchesOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
@@ -23,9 +23,7 @@ export function tierUnits(state: CompileState, path: Path): Unit[] {
   ];
   const meters: Meter[] = [];
   if (isRouted(view, tier.parent)) {
-    const { cidr, ipv6Cidr } = tier.spec;
-    const prefixes = [cidr, ...(ipv6Cidr === undefined ? [] : [ipv6Cidr])].map(ipPrefix);
-    flows.push(enterRouter(facts), ...prefixes.map((p) => routeToTier(facts, p)), ...routerErrors(facts));
+    flows.push(enterRouter(facts), ...prefixesOf(tier.spec).map((p) => routeToTier(facts, p)), ...routerErrors(facts));
     meters.push(errorMeter(facts));
   }
   return [{ key: `tier/${tier.number}`, on, flows, meters }];

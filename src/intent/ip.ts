@@ -117,6 +117,18 @@ export function hostPrefix(ip: Ip): IpPrefix {
   return { ...ip, length: bitsOf(ip) };
 }
 
+/** Whether the prefix stands for one address. */
+export function isHost(prefix: IpPrefix): boolean {
+  return prefix.length === bitsOf(prefix);
+}
+
+/** An address, as a prefix of its own, or a prefix. */
+export function parseAddressOrPrefix(text: string): IpPrefix | undefined {
+  if (text.includes('/')) return parseIpPrefix(text);
+  const ip = parseIp(text);
+  return ip && hostPrefix(ip);
+}
+
 /** Last address of the prefix. */
 export function lastIpOf(prefix: IpPrefix): Ip {
   return prefix.family === 4

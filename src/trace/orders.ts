@@ -3,6 +3,7 @@ import { formatIp, type Ip, isIn, parseIpPrefix } from '../intent/ip.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
 import { networkOf, tenantOf } from '../intent/path.ts';
 import { canonicalProtocol } from '../intent/protocols.ts';
+import { prefixesOf } from '../intent/versions.ts';
 import type { Decision } from './answer.ts';
 import { type Resolved, reachable } from './request.ts';
 
@@ -98,13 +99,13 @@ export function tierWith(view: View, port: Path, ip: Ip): string {
   const networks = reachable(view, networkOf(port)!);
   for (const network of networks) {
     for (const { path, spec } of view.children('tier', network))
-      if (holds(spec.cidr, ip) || (spec.ipv6Cidr !== undefined && holds(spec.ipv6Cidr, ip))) return path;
+      if (prefixesOf(spec).some((prefix) => isIn(prefix, ip))) return path;
   }
   return networks[0]!;
 }
 
 function has({ spec }: Resource<'network'>, ip: Ip): boolean {
-  return holds(spec.cidr, ip) || (spec.ipv6Cidr !== undefined && holds(spec.ipv6Cidr, ip));
+  return prefixesOf(spec).some((prefix) => isIn(prefix, ip));
 }
 
 export function holds(prefix: string, ip: Ip): boolean {

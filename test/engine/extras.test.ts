@@ -6,8 +6,9 @@ import { startCore } from '../../src/core.ts';
 import type { Operation } from '../../src/intent/intent.ts';
 import { undeclaredUses } from '../../src/pipeline/check.ts';
 import type { Flow } from '../../src/pipeline/flow.ts';
+import { tables } from '../../src/pipeline/tables.ts';
 import { Problem } from '../../src/problems.ts';
-import { openMemoryStore } from '../../src/store/memory.ts';
+import { MemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
 import { FakeSwitches } from '../support/fake-switches.ts';
 
 const hosts = [1, 2, 3];
@@ -154,7 +155,7 @@ test('what changes piece by piece is what everything compiled anew gives, and no
         expect([...core.engine.compiler.failures]).toEqual([]);
         for (const h of hosts) {
           const flows = fake.flowsOn(h);
-          steered += flows.filter((f) => f.table === 16).length;
+          steered += flows.filter((f) => f.table === tables.SteeringReturn.id).length;
           expect(flows.flatMap((f) => undeclaredUses(f))).toEqual([]);
           expect(twins(flows, (f) => fake.format(f))).toEqual([]);
         }
@@ -165,3 +166,47 @@ test('what changes piece by piece is what everything compiled anew gives, and no
   );
   expect(steered).toBeGreaterThan(100);
 }, 120_000);
+
+test('after a restart nothing changes for a hypervisor that is back while hops and shared addresses are on others', async () => {
+  const disk = new MemoryDisk();
+  const orders: Operation[] = [
+    // p0 and p3 are on hv1, p1 and p4 on hv2, p2 and p5 on hv3.
+    put(`${network}/ports/p4`, portSpec('p4', { kind: 'port', pairs: true })),
+    put(`${network}/ports/p2`, portSpec('p2', { kind: 'port', pairs: true })),
+    put(`${network}/ports/p1`, portSpec('p1', { kind: 'port', secured: false })),
+    put(`${network}/steering/closed`, { priority: 1, from: { port: 'p0' }, to: { tier: 'db' }, via: ['p4', 'p5'] }),
+  ];
+  const start = async () => {
+    const fake = new FakeSwitches();
+    const core = await startCore({ store: openMemoryStore({ disk }), plugin: fake, log: pino({ level: 'silent' }) });
+    return { fake, core };
+  };
+  const join = async ({ fake, core }: Awaited<ReturnType<typeof start>>, h: number) => {
+    fake.connect(`hv${h}`, `192.0.2.${h}`);
+    fake.interfaces(
+      h,
+      names
+        .filter((n) => (Number(n[1]) % hosts.length) + 1 === h)
+        .map((name) => ({ ifaceId: name, name: `v${name}`, ofport: 10 + Number(name[1]) })),
+    );
+    for (let i = 0; i < 4; i++) {
+      await core.engine.idle();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  const before = await start();
+  for (const operations of [groundwork, orders])
+    await before.core.intent.transact(operations, { restrictedAllowed: true, many: true });
+  for (const h of hosts) await join(before, h);
+  const expected = before.fake.texts();
+  const on1 = (lines: readonly string[]) => lines.filter((line) => line.startsWith('1: '));
+  expect(before.fake.flowsOn(1).some((f) => f.table === tables.Steering.id && f.actions.length > 0)).toBe(true);
+
+  const after = await start();
+  await join(after, 1);
+  expect(after.fake.readied.has(1)).toBe(true);
+  expect(on1(after.fake.texts())).toEqual(on1(expected));
+  for (const h of [2, 3]) await join(after, h);
+  expect(after.fake.texts()).toEqual(expected);
+  expect(after.core.engine.compiler.recompute().different).toEqual([]);
+});

@@ -9,24 +9,25 @@ import {
   canonicalIpPrefix,
   containsIpPrefix,
   formatIp,
-  hostPrefix,
   type IpPrefix,
   ipAt,
+  isHost,
   lastIpOf,
   offsetIn,
-  parseIp,
+  parseAddressOrPrefix,
   parseIpPrefix,
 } from '../ip.ts';
 import type { Path, Resource } from '../model.ts';
 import { tenantOf } from '../path.ts';
 import { equalJson } from '../spec.ts';
 import type { State } from '../state.ts';
+import { prefixIn } from '../versions.ts';
 import type { Concern, Report, Staging } from './concern.ts';
 import { giveBackSharedMac, mark, shareMac } from './holders.ts';
 import { judgeMac } from './mac.ts';
 import { peersOverlapping } from './peers.ts';
-import { isHost, judgeAddress, judgeSubnet, type Lengths } from './prefixes.ts';
-import { choiceIn, endName, heldBy, prefixIn, tierPath, tiersAt } from './tier-families.ts';
+import { judgeAddress, judgeSubnet, type Lengths } from './prefixes.ts';
+import { choiceIn, endName, heldBy, tierPath, tiersAt } from './tier-families.ts';
 
 /** Longest and shortest prefix of a pair. */
 const pairLengths: Readonly<Record<4 | 6, Lengths>> = {
@@ -36,13 +37,6 @@ const pairLengths: Readonly<Record<4 | 6, Lengths>> = {
 
 /** Addresses at most that a pair keeps from being chosen for other ports. */
 const mostKept = 256;
-
-/** The prefix a pair stands for; an address is one of its own. */
-export function pairPrefix(text: string): IpPrefix | undefined {
-  if (text.includes('/')) return parseIpPrefix(text);
-  const ip = parseIp(text);
-  return ip && hostPrefix(ip);
-}
 
 export const addressPairs: Concern<'port'> = {
   normalise(spec) {
@@ -66,7 +60,7 @@ export const addressPairs: Concern<'port'> = {
 
   release({ state, log }, before, after) {
     if (equalJson(before.spec.allowedAddressPairs, after?.allowedAddressPairs)) return;
-    const prefixes = (before.spec.allowedAddressPairs ?? []).map(({ ip }) => pairPrefix(ip)!);
+    const prefixes = (before.spec.allowedAddressPairs ?? []).map(({ ip }) => parseAddressOrPrefix(ip)!);
     for (const prefix of prefixes) state.pairs.remove(log, before.parent, prefix, before.path);
     const tier = state.getAs('tier', tierPath(before.parent, before.spec.tier));
     if (tier !== undefined) for (const prefix of prefixes) keep({ state, log }, tier, prefix, false);
@@ -81,7 +75,7 @@ export const addressPairs: Concern<'port'> = {
     if (tier === undefined || isBroken(tier.path)) return;
     pairs.forEach(({ ip, mac }, i) => {
       const at = `/allowedAddressPairs/${i}`;
-      const prefix = pairPrefix(ip)!;
+      const prefix = parseAddressOrPrefix(ip)!;
       if (judgePlace(state, tier, draft.path, prefix, ip, `${at}/ip`, report)) {
         state.pairs.add(log, draft.parent, prefix, draft.path);
         keep({ state, log }, tier, prefix, true);

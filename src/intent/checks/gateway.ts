@@ -2,10 +2,11 @@
 import { take as takeOffset } from '../free-addresses.ts';
 import { canonicalIp, formatIp, ipAt, isIn, parseIp } from '../ip.ts';
 import { newMap } from '../state.ts';
+import { cidrOf, families, gatewayOf, prefixIn } from '../versions.ts';
 import type { Concern } from './concern.ts';
 import { giveBackAddress, mark, takeAddress } from './holders.ts';
 import { judgeAddress } from './prefixes.ts';
-import { choiceIn, cidrOf, endName, families, gatewayOf, prefixIn } from './tier-families.ts';
+import { choiceIn, endName } from './tier-families.ts';
 
 export const gateway: Concern<'tier'> = {
   normalise(spec) {

@@ -2,9 +2,9 @@
 import { canonicalIpPrefix, containsIpPrefix } from '../ip.ts';
 import type { Path, Resource } from '../model.ts';
 import type { State } from '../state.ts';
+import { cidrOf, type Family, families, prefixIn } from '../versions.ts';
 import type { Concern } from './concern.ts';
-import { type Family, judgeSubnet, type Lengths } from './prefixes.ts';
-import { cidrOf, families, prefixIn } from './tier-families.ts';
+import { judgeSubnet, type Lengths } from './prefixes.ts';
 
 /** Longest and shortest prefix of a network. */
 export const networkLengths: Readonly<Record<Family, Lengths>> = {

@@ -1,11 +1,9 @@
 /** Next hops of static routes: addresses of ports, which therefore do not go while a route needs them. */
-import { formatIp, hostPrefix, type Ip, parseIp } from '../ip.ts';
+import { formatIp, hostPrefix, type Ip, isHost, parseAddressOrPrefix, parseIp } from '../ip.ts';
 import type { Path, Resource } from '../model.ts';
 import { equalJson } from '../spec.ts';
 import type { State } from '../state.ts';
-import { pairPrefix } from './address-pairs.ts';
 import type { Concern, Staging } from './concern.ts';
-import { isHost } from './prefixes.ts';
 
 /** Whether a port has the address, to itself or as an allowed address pair. */
 export function isOfPort(state: State, network: Path, ip: Ip): boolean {
@@ -37,7 +35,7 @@ export const neededHops: Concern<'port'> = {
 function* stranded({ state, writes, isBroken }: Staging, { parent, spec }: Resource<'port'>): Iterable<[Path, Ip]> {
   const prefixes = [
     ...spec.ips.map((text) => hostPrefix(parseIp(text)!)),
-    ...(spec.allowedAddressPairs ?? []).map(({ ip }) => pairPrefix(ip)!),
+    ...(spec.allowedAddressPairs ?? []).map(({ ip }) => parseAddressOrPrefix(ip)!),
   ];
   for (const prefix of prefixes) {
     if (!isHost(prefix) || isOfPort(state, parent, prefix)) continue;

@@ -7,8 +7,8 @@ import type { Path, Resource } from '../model.ts';
 import { formatPath } from '../path.ts';
 import type { State } from '../state.ts';
 import { newMap } from '../state.ts';
+import { cidrOf, families, prefixesOf } from '../versions.ts';
 import type { Concern } from './concern.ts';
-import { cidrOf, families, prefixesOf } from './tier-families.ts';
 
 export const peering: Concern<'peering'> = {
   judge(spec, report) {

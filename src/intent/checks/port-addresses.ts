@@ -5,10 +5,11 @@
 import { lowestFree } from '../free-addresses.ts';
 import { canonicalIp, formatIp, ipAt, isIn, parseIp } from '../ip.ts';
 import { equalJson } from '../spec.ts';
+import { cidrOf, families, prefixIn } from '../versions.ts';
 import type { Concern } from './concern.ts';
 import { giveBackAddress, mark, takeAddress } from './holders.ts';
 import { judgeAddress } from './prefixes.ts';
-import { choiceIn, cidrOf, endName, families, heldBy, prefixIn, tierPath } from './tier-families.ts';
+import { choiceIn, endName, heldBy, tierPath } from './tier-families.ts';
 
 export const portAddresses: Concern<'port'> = {
   normalise(spec) {

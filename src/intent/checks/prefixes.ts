@@ -1,6 +1,5 @@
 /** Judgement of single addresses and prefixes, shared by the concerns. */
 import {
-  bitsOf,
   containsIpPrefix,
   formatIpPrefix,
   type Ip,
@@ -12,9 +11,8 @@ import {
   prefixesOverlap,
   prefixOf,
 } from '../ip.ts';
+import type { Family } from '../versions.ts';
 import type { Report } from './concern.ts';
-
-export type Family = Ip['family'];
 
 /** Blocks that are no unicast addresses, or that mean the host itself or its link (RFC 6890, RFC 4291). */
 const special: readonly { prefix: IpPrefix; what: string }[] = (
@@ -107,9 +105,4 @@ export function judgeMatch(text: string, field: string, report: Report): IpPrefi
   if (block === undefined) return prefix;
   report(field, 'address.not-unicast', `${text} is ${block.what}; unicast addresses are needed`);
   return undefined;
-}
-
-/** Whether a prefix stands for one address. */
-export function isHost(prefix: IpPrefix): boolean {
-  return prefix.length === bitsOf(prefix);
 }

@@ -5,11 +5,12 @@
 import { canonicalIp, canonicalIpPrefix, containsIpPrefix, hostPrefix, isIn, parseIp, parseIpPrefix } from '../ip.ts';
 import type { Path, Resource } from '../model.ts';
 import type { State } from '../state.ts';
+import { cidrOf, prefixesOf } from '../versions.ts';
 import type { Concern } from './concern.ts';
 import { isOfPort } from './next-hops.ts';
 import { peersAround } from './peers.ts';
 import { judgeAddress, judgeMatch } from './prefixes.ts';
-import { cidrOf, prefixesOf, tiersAt } from './tier-families.ts';
+import { tiersAt } from './tier-families.ts';
 
 type RouteSpec = Resource<'route'>['spec'];
 

@@ -1,29 +1,9 @@
-/** The two IP versions of a tier: where its spec has each, and which addresses are not for hosts. */
-import { formatIp, type Ip, type IpPrefix, lastIpOf, offsetIn, parseIpPrefix, prefixesOverlap } from '../ip.ts';
+/** Addresses of a tier: which are not for hosts, which can be chosen, and who has one. */
+import { formatIp, type Ip, type IpPrefix, lastIpOf, offsetIn, prefixesOverlap } from '../ip.ts';
 import type { Path, Resource } from '../model.ts';
 import { formatPath } from '../path.ts';
 import type { State } from '../state.ts';
-import type { Family } from './prefixes.ts';
-
-export const families: readonly Family[] = [4, 6];
-
-/** Members of a tier, and of a network, by IP version. */
-export const cidrOf = { 4: 'cidr', 6: 'ipv6Cidr' } as const;
-export const gatewayOf = { 4: 'gateway', 6: 'ipv6Gateway' } as const;
-
-type WithPrefixes = { readonly cidr: string; readonly ipv6Cidr?: string | undefined };
-
-/** The prefix of this IP version; undefined when there is none, or none that is well formed. */
-export function prefixIn(spec: WithPrefixes, family: Family): IpPrefix | undefined {
-  const text = spec[cidrOf[family]];
-  const prefix = text === undefined ? undefined : parseIpPrefix(text);
-  return prefix?.family === family ? prefix : undefined;
-}
-
-/** Every prefix of a network or a tier. */
-export function prefixesOf(spec: WithPrefixes): IpPrefix[] {
-  return families.flatMap((family) => prefixIn(spec, family) ?? []);
-}
+import { prefixesOf } from '../versions.ts';
 
 /** Why no host of the prefix may have the address (RFC 1122, 3.2.1.3; RFC 4291, 2.6.1); undefined: it may. */
 export function endName(prefix: IpPrefix, ip: Ip): string | undefined {

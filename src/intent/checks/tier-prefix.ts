@@ -2,9 +2,10 @@
 import { canonicalIpPrefix, containsIpPrefix, formatIpPrefix, type IpPrefix } from '../ip.ts';
 import { SortedMap } from '../sorted.ts';
 import type { State } from '../state.ts';
+import { cidrOf, families, prefixIn } from '../versions.ts';
 import type { Concern, Draft } from './concern.ts';
 import { judgeSubnet, type Lengths } from './prefixes.ts';
-import { cidrOf, families, prefixIn, tiersAt } from './tier-families.ts';
+import { tiersAt } from './tier-families.ts';
 
 /**
  * Longest and shortest prefix of a tier. In IPv6, interface identifiers have 64 bits (RFC 4291, 2.5.1), so that nobody

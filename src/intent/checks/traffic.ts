@@ -2,8 +2,9 @@
 import { canonicalIpPrefix } from '../ip.ts';
 import { canonicalProtocol, withPorts } from '../protocols.ts';
 import type { Icmp, RuleEnd } from '../resources/traffic.ts';
+import type { Family } from '../versions.ts';
 import type { Report } from './concern.ts';
-import { type Family, judgeMatch } from './prefixes.ts';
+import { judgeMatch } from './prefixes.ts';
 
 type Traffic = {
   from: RuleEnd;

@@ -8,7 +8,6 @@ import type { Action, Flow, Match } from '../flow.ts';
 import { load, matching, registers } from '../registers.ts';
 import { type Table, tables } from '../tables.ts';
 import {
-  type AddressPair,
   fromPrefix,
   type Ip,
   type IpPrefix,
@@ -89,8 +88,8 @@ export function virtualFromTunnel(ip: Ip, port: LocalPort, mac: number): Flow {
 }
 
 /** What a port at a peer may send under. */
-export function admitPair(port: PortFacts, pair: AddressPair, peer: number): Flow {
-  const match = matching(matching(fromPrefix(pair.prefix), registers.network, port.network), registers.fromPeer, peer);
+export function admitPair(port: PortFacts, prefix: IpPrefix, peer: number): Flow {
+  const match = matching(matching(fromPrefix(prefix), registers.network, port.network), registers.fromPeer, peer);
   return flow(tables.TunnelSource, 80, port.number, match, [], tables.IngressConntrack);
 }
 

@@ -26,6 +26,14 @@ export const registers = {
   steered: register('steered', 'reg0', 5, 1, 'The packet is on its way to a port of a steering rule'),
   tooBig: register('tooBig', 'reg0', 6, 1, 'The packet is larger than the MTU of the network'),
   router: register('router', 'reg0', 7, 1, 'The neighbour advertisement speaks for a router'),
+  outbound: register(
+    'outbound',
+    'reg0',
+    8,
+    1,
+    'The packet is at the gateway of its network: on its way out, or to the services',
+  ),
+  service: register('service', 'reg0', 9, 1, 'The packet goes to the services of a gateway host, or comes from them'),
   outPort: register('outPort', 'reg2', 0, 32, 'OpenFlow port the frame leaves by, on this switch'),
   rule: register(
     'rule',
@@ -56,6 +64,13 @@ export const registers = {
     'Conntrack zone of the port whose rules are applied: the sender, then the receiver',
   ),
   toPeer: register('toPeer', 'reg7', 0, 16, 'Number of the hypervisor the frame is tunnelled to'),
+  orPeer: register(
+    'orPeer',
+    'reg7',
+    16,
+    16,
+    'Number of the hypervisor it is tunnelled to while that one is dead, 0: none',
+  ),
   fromPeer: register('fromPeer', 'reg8', 0, 16, 'Number of the hypervisor the frame came from'),
   ruleEpoch: register(
     'ruleEpoch',
@@ -84,6 +99,13 @@ export const registers = {
     0,
     32,
     'Which rules Precedence is asked of: those of one table (bits 16 to 23) and priority (bits 0 to 15)',
+  ),
+  alive: register(
+    'alive',
+    'reg13',
+    0,
+    16,
+    'OpenFlow port of the tunnel to the first gateway while that is alive, 0xffff (OFPP_NONE): this switch is in charge',
   ),
 } as const satisfies Record<string, Register>;
 

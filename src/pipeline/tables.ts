@@ -38,8 +38,8 @@ const ruleBand: PriorityBand = {
  * OpenFlow priorities of routes: the longest prefix first; at one length the network's own tiers before peered networks
  * before static routes, so that no two of them ever claim one match. @param length of the prefix in bits, 0-128
  */
-export function routePriority(length: number, kind: 'tier' | 'peering' | 'static'): number {
-  return 1_000 + 4 * length + { tier: 3, peering: 2, static: 1 }[kind];
+export function routePriority(length: number, kind: 'tier' | 'peering' | 'static' | 'outside'): number {
+  return 1_000 + 4 * length + { tier: 3, peering: 2, static: 1, outside: 0 }[kind];
 }
 
 /** Above every route: packets with no time to live left. */
@@ -51,12 +51,47 @@ const declared = {
   Classifier: {
     id: 0,
     name: 'Classifier',
-    purpose: 'Where does the frame come from: a VM of which tenant, network and tier, or a tunnel',
-    next: ['TunnelIngress', 'PortSecurity'],
+    purpose:
+      'Where does the frame come from: a VM of which tenant, network and tier, a tunnel, a provider network, or the services of a gateway host',
+    next: ['StandbyPort', 'ProviderIngress', 'TunnelIngress', 'PortSecurity', 'ServiceReply'],
     priorities: [
       one(110, 'a bound port whose IP packets are marked with a DSCP'),
       one(100, 'a bound port'),
       one(90, 'a tunnel port'),
+      one(80, 'the port to a provider network'),
+      one(70, 'the port of the services of a gateway host'),
+    ],
+  },
+  StandbyPort: {
+    id: 1,
+    name: 'StandbyPort',
+    purpose:
+      'A port that two gateways have (a device behind a VLAN) is served by the second one only while the first is dead',
+    next: ['PortSecurity'],
+    priorities: [one(100, 'no better gateway is alive')],
+  },
+  ProviderIngress: {
+    id: 2,
+    name: 'ProviderIngress',
+    purpose: 'What comes from a provider network: for which public address, and whose that is',
+    next: ['ProviderAccept', 'GatewayAlive'],
+    controller: 'what the next hop of an address pool says of its MAC (ARP), behind a meter',
+    priorities: [
+      one(110, 'ARP of the next hop of a pool'),
+      one(100, 'ARP requests for a public address, and IP packets to it'),
+    ],
+  },
+  ProviderAccept: {
+    id: 3,
+    name: 'ProviderAccept',
+    purpose:
+      'Taken by the gateway that is in charge of the public address: it answers ARP for it, and what connection tracking knows is translated back',
+    next: ['ProviderNat'],
+    controller: 'what is larger than the MTU of the network: the sender is told',
+    priorities: [
+      one(110, 'larger than the MTU of the network'),
+      one(100, 'an ARP request for a public address'),
+      one(90, 'IP packets'),
     ],
   },
   TunnelIngress: {
@@ -72,6 +107,8 @@ const declared = {
     purpose: 'Which local port is meant, by key, MAC and IP; from here no way leads back to a tunnel (split horizon)',
     next: ['TunnelSource'],
     priorities: [
+      one(110, 'what the services of a gateway host send to a local port'),
+      one(105, 'to the gateway of a network: on its way out, or to the services'),
       one(100, 'an address of a local port'),
       one(95, 'what is steered to a local port'),
       one(90, 'an address beyond a local port, by a static route'),
@@ -83,12 +120,16 @@ const declared = {
     name: 'TunnelSource',
     purpose:
       "A peer's frames carry sources of its own: the sender's address must be bound there, in the receiver's network or one peered to it",
-    next: ['IngressConntrack'],
+    next: ['IngressConntrack', 'LocalOutput'],
     priorities: [
+      one(110, 'what the services of a gateway host send, from a gateway of the network'),
+      one(105, 'what asks the services before it has an address'),
       one(100, 'an address bound at that peer'),
       one(90, 'what was steered to a port at that peer'),
       one(80, 'an address pair of a port at that peer'),
       one(40, 'a port without port security is at that peer'),
+      one(35, "addresses of the network itself, from a gateway: dropped, they are nobody's there"),
+      one(30, 'anything else from a gateway of the network: it comes from outside'),
     ],
   },
   PortSecurity: {
@@ -96,8 +137,9 @@ const declared = {
     name: 'PortSecurity',
     purpose:
       "A VM sends untagged frames from its own MAC and IPs only; ARP must name the same MAC and IP. From a link-local address it may solicit neighbours, nothing else. What only routers and DHCP servers say, and advertisements, which the switch itself makes, it doesn't send",
-    next: ['NeighbourResponder', 'Gateway', 'SteeringReturn'],
+    next: ['NeighbourResponder', 'Gateway', 'SteeringReturn', 'ServiceRequest'],
     priorities: [
+      one(210, 'requests to DHCP servers and router solicitations'),
       one(200, "router and neighbour advertisements, redirects, a DHCP server's answers: dropped"),
       one(150, 'neighbour solicitations'),
       one(100, 'IP (fragments too) and ARP with the addresses of the port'),
@@ -130,8 +172,12 @@ const declared = {
     id: 14,
     name: 'Gateway',
     purpose: 'Answers echo requests to the gateway addresses of the network, before any rule is asked',
-    next: ['EgressConntrack'],
-    priorities: [one(100, 'an echo request to a gateway address'), one(1, 'everything else')],
+    next: ['EgressConntrack', 'ServiceRequest'],
+    priorities: [
+      one(110, 'to the address of metadata and names'),
+      one(100, 'an echo request to a gateway address'),
+      one(1, 'everything else'),
+    ],
   },
   SteeringReturn: {
     id: 16,
@@ -142,6 +188,22 @@ const declared = {
     priorities: [
       { ...ruleBand, what: 'steering rules: 65000 - 2 × priority, + 1 for what is from or to such a port itself' },
     ],
+  },
+  ServiceRequest: {
+    id: 18,
+    name: 'ServiceRequest',
+    purpose:
+      'What asks for an address, a router, a name or metadata goes to the gateway of its network, before any rule is asked',
+    next: ['WayOut'],
+    priorities: [one(100, 'a network that is served')],
+  },
+  ServiceReply: {
+    id: 19,
+    name: 'ServiceReply',
+    purpose:
+      'What the services of this gateway host send by their port: the address it goes to stands for one port of one tenant',
+    next: ['Lookup'],
+    priorities: [one(100, 'a port')],
   },
   EgressConntrack: {
     id: 20,
@@ -202,6 +264,26 @@ const declared = {
       one(70, 'denied, and logged'),
     ],
   },
+  ProviderNat: {
+    id: 30,
+    name: 'ProviderNat',
+    purpose:
+      'From outside, in the zone of the network: connections go on while the NAT rule they were made by is there, new ones begin where a NAT rule publishes something',
+    next: ['FromOutside'],
+    priorities: [
+      one(400, 'invalid'),
+      one(300, 'a connection of a NAT rule that is in force'),
+      one(210, 'new, to a port that is forwarded'),
+      one(200, 'new, to the address of a static NAT rule'),
+    ],
+  },
+  FromOutside: {
+    id: 31,
+    name: 'FromOutside',
+    purpose: "The receiver's private address is known: on to the router",
+    next: ['Route'],
+    priorities: [one(100, 'everything that got here')],
+  },
   Steering: {
     id: 32,
     name: 'Steering',
@@ -224,7 +306,7 @@ const declared = {
     name: 'Route',
     purpose:
       'Where to, by the longest prefix of the destination: a tier, a peered network, or the port of a static route',
-    next: ['NextHop', 'Lookup'],
+    next: ['NextHop', 'Lookup', 'WayOut'],
     controller: 'what the sender is to be told of by ICMP; answered without a look at intent',
     priorities: [
       one(expiredPriority + 2, 'larger than the MTU of the network: the sender is told'),
@@ -232,9 +314,9 @@ const declared = {
       one(expiredPriority, 'no time to live left: dropped'),
       one(unreachablePriority, 'no route: the sender is told'),
       {
-        from: routePriority(0, 'static'),
+        from: routePriority(0, 'outside'),
         to: routePriority(128, 'tier'),
-        what: 'routes: 1000 + 4 × prefix length, + 3 for a tier, + 2 for a peered network, + 1 for a static route',
+        what: 'routes: 1000 + 4 × prefix length, + 3 for a tier, + 2 for a peered network, + 1 for a static route, + 0 for the way out',
       },
     ],
   },
@@ -253,8 +335,9 @@ const declared = {
     id: 40,
     name: 'Lookup',
     purpose: 'Where is the receiver, by tier, MAC and IP: here, or on which hypervisor',
-    next: ['IngressConntrack', 'TunnelOutput'],
+    next: ['IngressConntrack', 'LocalOutput', 'GatewayAlive', 'Chosen', 'TunnelOutput'],
     priorities: [
+      one(110, 'what the services of this gateway host send to a port'),
       one(100, 'an address of a port'),
       one(95, 'what is steered to a port'),
       one(90, 'an address beyond a port, by a static route'),
@@ -262,12 +345,35 @@ const declared = {
       one(60, 'a port without port security'),
     ],
   },
+  WayOut: {
+    id: 42,
+    name: 'WayOut',
+    purpose:
+      "Out of the tenant's network: here, where the address has static NAT and this hypervisor the provider network; else at the network's gateway",
+    next: ['SourceNat', 'GatewayAlive', 'Chosen', 'TunnelOutput'],
+    priorities: [one(110, 'an address with static NAT on its own hypervisor'), one(100, 'the gateway of a network')],
+  },
+  Chosen: {
+    id: 43,
+    name: 'Chosen',
+    purpose: 'On a second gateway: whether it is in charge, as the first is dead, or the first is',
+    next: ['SourceNat', 'IngressConntrack', 'TunnelOutput'],
+    priorities: [
+      one(110, 'in charge: what goes out or to the services'),
+      one(100, 'in charge: what goes to a device behind a VLAN'),
+      one(50, 'the first gateway is'),
+    ],
+  },
   IngressConntrack: {
     id: 60,
     name: 'IngressConntrack',
     purpose: "Through connection tracking in the receiver's zone",
-    next: ['IngressState', 'LocalOutput'],
-    priorities: [one(110, 'steered to this port: it sees one direction only'), one(100, 'IPv4')],
+    next: ['IngressState', 'LocalOutput', 'SourceNat'],
+    priorities: [
+      one(120, 'on its way out of the network, or to the services'),
+      one(110, 'steered to this port: it sees one direction only'),
+      one(100, 'IPv4'),
+    ],
   },
   IngressState: {
     id: 62,
@@ -329,7 +435,57 @@ const declared = {
     name: 'TunnelOutput',
     purpose: "Out to the peer under the tenant's key",
     next: [],
-    priorities: [one(100, 'a peer')],
+    priorities: [one(110, 'a peer, or another one while that is dead'), one(100, 'a peer')],
+  },
+  SourceNat: {
+    id: 74,
+    name: 'SourceNat',
+    purpose:
+      'At the gateway: what asks the services goes to them, the rest through connection tracking in the zone of the network',
+    next: ['ServiceIdentity', 'Responder', 'WayOutNat'],
+    priorities: [
+      one(120, 'asks for an address or a router'),
+      one(110, 'asks for a name or metadata'),
+      one(100, 'IP packets on their way out'),
+    ],
+  },
+  ServiceIdentity: {
+    id: 75,
+    name: 'ServiceIdentity',
+    purpose: 'Who asks is told to the services by the source address, which stands for one port of one tenant',
+    next: [],
+    priorities: [one(100, 'a port')],
+  },
+  WayOutNat: {
+    id: 76,
+    name: 'WayOutNat',
+    purpose:
+      'Connections go on while the NAT rule they were made by is there; a new one gets the public address of the rule it falls under',
+    next: ['ProviderOutput'],
+    priorities: [
+      one(400, 'invalid'),
+      one(300, 'a connection of a NAT rule that is in force'),
+      one(210, 'new, from an address with static NAT'),
+      { from: 100, to: 132, what: 'new, from a prefix with source NAT: 100 + prefix length' },
+    ],
+  },
+  Responder: {
+    id: 77,
+    name: 'Responder',
+    purpose: 'Asks for an address or a router: answered by the program on this gateway host',
+    next: [],
+    controller: 'requests for the program on the gateway host itself, behind a meter; never for the controller',
+    priorities: [one(100, 'a request')],
+  },
+  ProviderOutput: {
+    id: 78,
+    name: 'ProviderOutput',
+    purpose: 'Out to the provider network, from the MAC of the public address to the next hop of its pool',
+    next: [],
+    priorities: [
+      one(110, 'to a public address this switch is in charge of: it comes in again'),
+      one(100, 'a public address'),
+    ],
   },
   Judge: {
     id: 80,
@@ -400,6 +556,13 @@ const declared = {
     next: [],
     controller: 'new connections and denied packets of a network that logs them, behind a meter',
     priorities: [one(100, 'a network')],
+  },
+  GatewayAlive: {
+    id: 88,
+    name: 'GatewayAlive',
+    purpose: 'Whether the first gateway is alive in the eyes of this switch (BFD of the tunnel to it), a subroutine',
+    next: [],
+    priorities: [one(100, 'a gateway')],
   },
   Probe: {
     id: 250,

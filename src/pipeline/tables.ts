@@ -47,6 +47,35 @@ export const expiredPriority = 2_000;
 /** Below every route, and below every port of a tier. */
 export const unreachablePriority = 10;
 
+/** The same for the sender's and the receiver's side. */
+const statePriorities: readonly PriorityBand[] = [
+  one(400, 'invalid'),
+  one(300, 'replies and related ICMP errors'),
+  one(210, 'TCP in midstream: new without SYN'),
+  one(200, 'new, or established in the direction the rules speak of'),
+];
+
+const replyPriorities: readonly PriorityBand[] = [
+  one(200, 'live'),
+  one(110, 'ICMP answers, judged as what they answer'),
+  one(100, 'protocols with ports'),
+  one(90, 'other protocols'),
+];
+
+const reversePriorities: readonly PriorityBand[] = [
+  one(100, 'allowed in reverse'),
+  one(50, 'TCP in midstream that is not: judged like any packet'),
+  one(40, 'a reply that is denied, and logged'),
+];
+
+const commitPriorities: readonly PriorityBand[] = [
+  one(110, 'a new connection that is logged'),
+  one(100, 'a new connection'),
+  one(90, 'a known one whose label is out of date: it gets another'),
+  one(80, 'a known one'),
+  one(70, 'denied, and logged'),
+];
+
 const declared = {
   Classifier: {
     id: 0,
@@ -210,7 +239,7 @@ const declared = {
     name: 'EgressConntrack',
     purpose: "Through connection tracking in the sender's zone",
     next: ['EgressState'],
-    priorities: [one(100, 'IPv4')],
+    priorities: [one(100, 'IP packets')],
   },
   EgressState: {
     id: 22,
@@ -218,12 +247,7 @@ const declared = {
     purpose:
       'What a connection sends forward is judged, every packet of it; for replies the label of the connection is held against what is in force; invalid packets go no further',
     next: ['EgressReply', 'EgressCommit', 'Judge', 'LivePorts'],
-    priorities: [
-      one(400, 'invalid'),
-      one(300, 'replies and related ICMP errors'),
-      one(210, 'TCP in midstream: new without SYN'),
-      one(200, 'new, or established in the direction the rules speak of'),
-    ],
+    priorities: statePriorities,
   },
   EgressReply: {
     id: 24,
@@ -231,12 +255,7 @@ const declared = {
     purpose:
       'Replies of live connections pass. Others, and TCP segments of connections this switch has no state of (it was restarted, or the VM came from elsewhere), are judged in reverse: with addresses and ports exchanged',
     next: ['EgressReverse', 'Steering', 'Judge'],
-    priorities: [
-      one(200, 'live'),
-      one(110, 'ICMP answers, judged as what they answer'),
-      one(100, 'protocols with ports'),
-      one(90, 'other protocols'),
-    ],
+    priorities: replyPriorities,
   },
   EgressReverse: {
     id: 26,
@@ -244,11 +263,7 @@ const declared = {
     purpose:
       'What was judged in reverse: allowed, the connection gets a label that is in force; a reply that nothing allows goes no further',
     next: ['EgressCommit', 'Judge', 'Log'],
-    priorities: [
-      one(100, 'allowed in reverse'),
-      one(50, 'TCP in midstream that is not: judged like any packet'),
-      one(40, 'a reply that is denied, and logged'),
-    ],
+    priorities: reversePriorities,
   },
   EgressCommit: {
     id: 28,
@@ -256,13 +271,7 @@ const declared = {
     purpose:
       "What is allowed goes on; a new connection is remembered in the port's zone, with what allowed it. A miss is the default deny",
     next: ['Steering', 'Log'],
-    priorities: [
-      one(110, 'a new connection that is logged'),
-      one(100, 'a new connection'),
-      one(90, 'a known one whose label is out of date: it gets another'),
-      one(80, 'a known one'),
-      one(70, 'denied, and logged'),
-    ],
+    priorities: commitPriorities,
   },
   ProviderNat: {
     id: 30,
@@ -372,7 +381,7 @@ const declared = {
     priorities: [
       one(120, 'on its way out of the network, or to the services'),
       one(110, 'steered to this port: it sees one direction only'),
-      one(100, 'IPv4'),
+      one(100, 'IP packets'),
     ],
   },
   IngressState: {
@@ -380,48 +389,28 @@ const declared = {
     name: 'IngressState',
     purpose: 'As EgressState, for the receiver',
     next: ['IngressReply', 'IngressCommit', 'Judge', 'LivePorts'],
-    priorities: [
-      one(400, 'invalid'),
-      one(300, 'replies and related ICMP errors'),
-      one(210, 'TCP in midstream: new without SYN'),
-      one(200, 'new, or established in the direction the rules speak of'),
-    ],
+    priorities: statePriorities,
   },
   IngressReply: {
     id: 64,
     name: 'IngressReply',
     purpose: 'As EgressReply, for the receiver',
     next: ['IngressReverse', 'LocalOutput', 'Judge'],
-    priorities: [
-      one(200, 'live'),
-      one(110, 'ICMP answers, judged as what they answer'),
-      one(100, 'protocols with ports'),
-      one(90, 'other protocols'),
-    ],
+    priorities: replyPriorities,
   },
   IngressReverse: {
     id: 66,
     name: 'IngressReverse',
     purpose: 'As EgressReverse, for the receiver',
     next: ['IngressCommit', 'Judge', 'Log'],
-    priorities: [
-      one(100, 'allowed in reverse'),
-      one(50, 'TCP in midstream that is not: judged like any packet'),
-      one(40, 'a reply that is denied, and logged'),
-    ],
+    priorities: reversePriorities,
   },
   IngressCommit: {
     id: 68,
     name: 'IngressCommit',
     purpose: 'As EgressCommit, for the receiver',
     next: ['LocalOutput', 'Log'],
-    priorities: [
-      one(110, 'a new connection that is logged'),
-      one(100, 'a new connection'),
-      one(90, 'a known one whose label is out of date: it gets another'),
-      one(80, 'a known one'),
-      one(70, 'denied, and logged'),
-    ],
+    priorities: commitPriorities,
   },
   LocalOutput: {
     id: 70,

@@ -6,7 +6,7 @@ import { definitions, type Kind } from '../intent/resources/index.ts';
 export class Place {
   /** `/v1/tenants/:tenant/networks` */
   readonly collectionUrl: string;
-  /** `/v1/tenants/:tenant/networks/:network` */
+  /** `/v1/tenants/:tenant/networks/:network`; parameters in camel case, since a hyphen ends the name of one. */
   readonly url: string;
   readonly #kind: Kind;
   /** Kinds from the top down to the parent. */
@@ -15,21 +15,26 @@ export class Place {
   constructor(kind: Kind) {
     this.#kind = kind;
     this.#above = ancestors(kind);
-    const above = this.#above.map((k) => `${definitions[k].segment}/:${k}/`).join('');
+    const above = this.#above.map((k) => `${definitions[k].segment}/:${parameterOf(k)}/`).join('');
     this.collectionUrl = `/v1/${above}${definitions[kind].segment}`;
-    this.url = `${this.collectionUrl}/:${kind}`;
+    this.url = `${this.collectionUrl}/:${parameterOf(kind)}`;
   }
 
   /** '' at the top level. */
   parent(params: Readonly<Record<string, string>>): Path {
     let path = '';
-    for (const kind of this.#above) path = formatPath(kind, path, params[kind]!);
+    for (const kind of this.#above) path = formatPath(kind, path, params[parameterOf(kind)]!);
     return path;
   }
 
   path(params: Readonly<Record<string, string>>): Path {
-    return formatPath(this.#kind, this.parent(params), params[this.#kind]!);
+    return formatPath(this.#kind, this.parent(params), params[parameterOf(this.#kind)]!);
   }
+}
+
+/** `public-ip` -> `publicIp` */
+export function parameterOf(kind: Kind): string {
+  return kind.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 function ancestors(kind: Kind): Kind[] {

@@ -176,6 +176,10 @@ export class StatusBoard implements StatusSource {
       case 'rule':
       case 'route':
       case 'steering':
+      case 'reservation':
+      case 'vlan-attachment':
+      case 'public-ip':
+      case 'nat-rule':
         return placement.hostsOfNetwork(resource.parent);
       case 'peering': {
         const networks = resource.spec.networks.map((name) => `${resource.parent}/networks/${name}`);
@@ -192,6 +196,9 @@ export class StatusBoard implements StatusSource {
         return resource.spec.admission === 'lost' ? [] : [resource.id];
       case 'offering':
       case 'quota':
+      case 'provider-network':
+      case 'ip-pool':
+      case 'trunk':
         return [];
     }
   }

@@ -80,8 +80,46 @@ export const IfaceId = Type.String({
   description: 'external_ids:iface-id of the VM interface, globally unique',
 });
 
+/** RFC 1123, 2.1; lower case, as names are compared without regard to it. */
+const dnsLabel = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?';
+
+export const Hostname = Type.String({ pattern: `^${dnsLabel}$`, description: 'DNS label', examples: ['www'] });
+
+export const DomainName = Type.String({
+  maxLength: 190,
+  pattern: `^${dnsLabel}(\\.${dnsLabel})*$`,
+  description: 'DNS name without the dot at its end',
+  examples: ['shop.acme.example'],
+});
+
 export const PortRange = Type.String({
   pattern: '^\\d{1,5}(-\\d{1,5})?$',
   description: 'A port or a range of ports',
   examples: ['443', '8000-8100'],
+});
+
+export const Ipv4Range = Type.String({
+  pattern: `^${ipv4Text}(-${ipv4Text})?$`,
+  description: 'IPv4 address, or the first and the last of a range',
+  examples: ['10.0.1.100-10.0.1.150', '10.0.1.9'],
+});
+
+export const Vlan = Type.Integer({
+  minimum: 1,
+  maximum: 4094,
+  description: 'VLAN id (IEEE 802.1Q); untagged when left out',
+});
+
+export const VlanRange = Type.String({
+  pattern: '^\\d{1,4}(-\\d{1,4})?$',
+  description: 'A VLAN id or a range of them, 1-4094',
+  examples: ['100-199', '300'],
+});
+
+export const PhysicalNetwork = Type.String({
+  minLength: 1,
+  maxLength: 255,
+  pattern: '^[^\\s,:]+$',
+  description: 'Name of a physical network as in external_ids:keyway-bridge-mappings of hypervisors',
+  examples: ['physnet1'],
 });

@@ -3,17 +3,24 @@ import type { Ip, IpPrefix } from './ip.ts';
 import type { GroupSpec } from './resources/group.ts';
 import type { HypervisorSpec } from './resources/hypervisor.ts';
 import type { Kind } from './resources/index.ts';
+import type { IpPoolSpec } from './resources/ip-pool.ts';
+import type { NatRuleSpec } from './resources/nat-rule.ts';
 import type { NetworkSpec } from './resources/network.ts';
 import type { OfferingSpec } from './resources/offering.ts';
 import type { PeeringSpec } from './resources/peering.ts';
 import type { PolicySpec } from './resources/policy.ts';
 import type { PortSpec } from './resources/port.ts';
+import type { ProviderNetworkSpec } from './resources/provider-network.ts';
+import type { PublicIpSpec } from './resources/public-ip.ts';
 import type { QuotaSpec } from './resources/quota.ts';
+import type { ReservationSpec } from './resources/reservation.ts';
 import type { RouteSpec } from './resources/route.ts';
 import type { RuleSpec } from './resources/rule.ts';
 import type { SteeringSpec } from './resources/steering.ts';
 import type { TenantSpec } from './resources/tenant.ts';
 import type { TierSpec } from './resources/tier.ts';
+import type { TrunkSpec } from './resources/trunk.ts';
+import type { VlanAttachmentSpec } from './resources/vlan-attachment.ts';
 
 /** Path of a resource as in the REST contract, without `/v1/`: `tenants/acme/networks/shop`. */
 export type Path = string;
@@ -27,19 +34,26 @@ export type Specs = {
   quota: QuotaSpec;
   tenant: TenantSpec;
   policy: PolicySpec;
+  'provider-network': ProviderNetworkSpec;
+  'ip-pool': IpPoolSpec;
+  trunk: TrunkSpec;
   network: NetworkSpec;
   peering: PeeringSpec;
-  tier: Filled<TierSpec, 'gateway'>;
+  tier: Filled<TierSpec, 'cidr' | 'gateway'>;
+  reservation: ReservationSpec;
+  'vlan-attachment': Filled<VlanAttachmentSpec, 'vlan'>;
   port: Filled<PortSpec, 'mac' | 'ips' | 'ifaceId'>;
   group: GroupSpec;
   rule: RuleSpec;
   route: RouteSpec;
   steering: SteeringSpec;
+  'public-ip': Filled<PublicIpSpec, 'pool' | 'address'>;
+  'nat-rule': NatRuleSpec;
 };
 
 /**
  * Numbers of a resource that reach switches, allocated in the commit that creates it:
- * tenant: GRE key; network and tier: register values; rule and policy: rule id in ct_label; steering: an id out of the
+ * tenant: GRE key; network and tier: register values; rule, policy and NAT rule: rule id in ct_label; steering: an id out of the
  * same numbers; hypervisor: register value and datapath id. Kinds without one (offering, port, group, …) have 0; a port's flows are found by its resource number.
  */
 export type Resource<K extends Kind = Kind> = K extends Kind

@@ -64,6 +64,7 @@ const idPools: Partial<Record<Kind, string>> = {
   rule: 'rule-id',
   policy: 'rule-id',
   steering: 'rule-id',
+  'nat-rule': 'rule-id',
   hypervisor: 'hypervisor-number',
 };
 

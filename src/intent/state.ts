@@ -21,9 +21,12 @@ export type Address = Ip['value'];
 export type Holders<V> = Table<V, Path>;
 
 /** Kinds that a tenant's quota bounds, and where it says by how many. */
-export const quotaFields = { network: 'networks', port: 'ports', rule: 'rules' } as const satisfies Partial<
-  Record<Kind, string>
->;
+export const quotaFields = {
+  network: 'networks',
+  port: 'ports',
+  rule: 'rules',
+  'public-ip': 'publicIps',
+} as const satisfies Partial<Record<Kind, string>>;
 
 export type Counted = keyof typeof quotaFields;
 

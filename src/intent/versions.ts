@@ -9,7 +9,7 @@ export const families: readonly Family[] = [4, 6];
 export const cidrOf = { 4: 'cidr', 6: 'ipv6Cidr' } as const;
 export const gatewayOf = { 4: 'gateway', 6: 'ipv6Gateway' } as const;
 
-type WithPrefixes = { readonly cidr: string; readonly ipv6Cidr?: string | undefined };
+type WithPrefixes = { readonly cidr?: string | undefined; readonly ipv6Cidr?: string | undefined };
 
 /** The prefix of this IP version; undefined when there is none, or none that is well formed. */
 export function prefixIn(spec: WithPrefixes, family: Family): IpPrefix | undefined {

@@ -24,14 +24,21 @@ const all: { [K in Kind]: readonly Concern<K>[] } = {
   quota: [],
   tenant: [],
   policy: [trafficMeaning],
+  'provider-network': [],
+  'ip-pool': [],
+  trunk: [],
   network: [networkPrefix, mtu, peeredPrefix, withinQuota('network')],
   peering: [peering],
   tier: [tierPrefix, gateway, routerMac],
+  reservation: [],
+  'vlan-attachment': [],
   port: [portMac, portAddresses, ifaceId, addressPairs, neededHops, withinQuota('port')],
   group: [],
   rule: [trafficMeaning, withinQuota('rule')],
   route: [routeMeaning],
   steering: [trafficMeaning, steeringChain],
+  'public-ip': [withinQuota('public-ip')],
+  'nat-rule': [],
 };
 
 /** Concerns of a kind, for callers that hold a resource of any kind. */

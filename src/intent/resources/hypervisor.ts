@@ -21,6 +21,11 @@ export const hypervisor = defineResource({
           description: 'Open_vSwitch external_ids:system-id; the name when left out',
         }),
       ),
+      gateway: Type.Optional(
+        Type.Boolean({
+          description: 'Whether networks have their way out here, and their DHCP and DNS; false when left out',
+        }),
+      ),
       description: Type.Optional(Description),
     },
     { additionalProperties: false },
@@ -52,12 +57,16 @@ export const hypervisor = defineResource({
     { title: 'CONNECTED', field: '/connected' },
     { title: 'ENCAP-IP', field: '/chassis/encapIp' },
     { title: 'OVS', field: '/chassis/ovsVersion' },
+    { title: 'GATEWAY', field: '/gateway' },
     { title: 'PORTS', field: '/ports' },
     { title: 'STATE', field: '/status/state' },
     { title: 'SYSTEM-ID', field: '/systemId', wide: true },
     { title: 'DATAPATH-ID', field: '/datapathId', wide: true },
   ],
-  examples: [{ name: 'hv1', parents: [], spec: { admission: 'approved' } }],
+  examples: [
+    { name: 'hv1', parents: [], spec: { admission: 'approved' } },
+    { name: 'gw1', parents: [], spec: { admission: 'approved', gateway: true } },
+  ],
 });
 
 export type HypervisorSpec = SpecOf<typeof hypervisor>;

@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import { defineResource, type SpecOf } from '../define.ts';
-import { Description, Ipv4Prefix, Ipv6Prefix, Name } from '../fields.ts';
+import { Description, DomainName, Ipv4, Ipv4Prefix, Ipv6Prefix, Name } from '../fields.ts';
 
 export const network = defineResource({
   kind: 'network',
@@ -23,6 +23,22 @@ export const network = defineResource({
       logDenied: Type.Optional(
         Type.Boolean({ description: 'Whether what no rule allows is logged, sampled and limited in rate' }),
       ),
+      domain: Type.Optional(
+        Type.Unsafe<string>({ ...DomainName, description: 'DNS suffix of its ports; NETWORK.internal when left out' }),
+      ),
+      dnsServers: Type.Optional(
+        Type.Array(Ipv4, {
+          minItems: 1,
+          maxItems: 4,
+          uniqueItems: true,
+          description: 'Resolvers that names outside its domain are asked of; those of the gateway host when left out',
+        }),
+      ),
+      dhcp: Type.Optional(
+        Type.Boolean({
+          description: 'Whether its ports get their addresses by DHCP and router advertisements; true when left out',
+        }),
+      ),
       description: Type.Optional(Description),
     },
     { additionalProperties: false },
@@ -38,6 +54,9 @@ export const network = defineResource({
     { title: 'IPV6-CIDR', field: '/ipv6Cidr' },
     { title: 'STATE', field: '/status/state' },
     { title: 'MTU', field: '/mtu', wide: true },
+    { title: 'DOMAIN', field: '/domain', wide: true },
+    { title: 'DNS-SERVERS', field: '/dnsServers', wide: true },
+    { title: 'DHCP', field: '/dhcp', wide: true },
     { title: 'LOG-DENIED', field: '/logDenied', wide: true },
     { title: 'DESCRIPTION', field: '/description', wide: true },
   ],

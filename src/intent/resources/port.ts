@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import { defineResource, type SpecOf } from '../define.ts';
-import { Description, IfaceId, Ip, IpOrPrefix, Mac, Name } from '../fields.ts';
+import { Description, Hostname, IfaceId, Ip, IpOrPrefix, Mac, Name } from '../fields.ts';
 
 const Rate = Type.Object(
   {
@@ -71,6 +71,31 @@ export const port = defineResource({
       portSecurity: Type.Optional(
         Type.Boolean({ description: 'false: the VM may send from any address; true when left out' }),
       ),
+      hostname: Type.Optional(
+        Type.Unsafe<string>({
+          ...Hostname,
+          description: 'Its name in DNS and DHCP; the name of the port when left out',
+        }),
+      ),
+      userData: Type.Optional(
+        Type.String({
+          // 32 KiB in base64 (RFC 4648, 4).
+          maxLength: 43_692,
+          pattern: '^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$',
+          description: 'What the VM reads as user-data at 169.254.169.254, in base64; 32 KiB at most',
+        }),
+      ),
+      metadata: Type.Optional(
+        Type.Record(
+          Type.String({ pattern: '^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$' }),
+          Type.String({ maxLength: 1024 }),
+          {
+            additionalProperties: false,
+            maxProperties: 32,
+            description: 'What the VM reads beside it at 169.254.169.254',
+          },
+        ),
+      ),
       ifaceId: Type.Optional(IfaceId),
       hypervisors: Type.Optional(
         Type.Array(Name, {
@@ -78,6 +103,12 @@ export const port = defineResource({
           maxItems: 2,
           uniqueItems: true,
           description: 'Hypervisors that may bind the port (two during a migration); any when left out',
+        }),
+      ),
+      attachment: Type.Optional(
+        Type.Unsafe<string>({
+          ...Name,
+          description: 'VLAN attachment behind which it is a device, not a VM; mac and ips are needed then',
         }),
       ),
       description: Type.Optional(Description),
@@ -95,7 +126,7 @@ export const port = defineResource({
       }),
     ]),
   }),
-  restricted: ['portSecurity', 'ifaceId', 'hypervisors', 'binding'],
+  restricted: ['portSecurity', 'ifaceId', 'hypervisors', 'attachment', 'binding'],
   audited: ['portSecurity'],
   serverFilled: ['mac', 'ips', 'ifaceId'],
   immutable: ['tier'],
@@ -103,6 +134,7 @@ export const port = defineResource({
     { field: '/tier', kind: 'tier', within: 'network' },
     { field: '/groups/*', kind: 'group', within: 'network' },
     { field: '/hypervisors/*', kind: 'hypervisor', within: 'top' },
+    { field: '/attachment', kind: 'vlan-attachment', within: 'network' },
   ],
   writers: ['orchestrator', 'tenant'],
   tenantReads: true,
@@ -114,8 +146,11 @@ export const port = defineResource({
     { title: 'GROUPS', field: '/groups', wide: true },
     { title: 'PAIRS', field: '/allowedAddressPairs', wide: true },
     { title: 'QOS', field: '/qos', wide: true },
+    { title: 'HOSTNAME', field: '/hostname', wide: true },
+    { title: 'METADATA', field: '/metadata', wide: true },
     { title: 'HYPERVISOR', field: '/binding/hypervisor' },
     { title: 'IFACE-ID', field: '/ifaceId', wide: true },
+    { title: 'ATTACHMENT', field: '/attachment', wide: true },
     { title: 'STATE', field: '/status/state' },
   ],
   examples: [

@@ -15,6 +15,7 @@ export const quota = defineResource({
       networks: Type.Optional(most('Networks')),
       ports: Type.Optional(most('Ports, in all its networks')),
       rules: Type.Optional(most('Access rules, in all its networks')),
+      publicIps: Type.Optional(most('Public addresses, in all its networks')),
       requestsPerSecond: Type.Optional(
         Type.Integer({
           minimum: 1,
@@ -36,7 +37,7 @@ export const quota = defineResource({
   ),
   extra: Type.Object({
     used: Type.Object(
-      { networks: Type.Integer(), ports: Type.Integer(), rules: Type.Integer() },
+      { networks: Type.Integer(), ports: Type.Integer(), rules: Type.Integer(), publicIps: Type.Integer() },
       { description: 'What the tenant has' },
     ),
   }),
@@ -50,10 +51,14 @@ export const quota = defineResource({
     { title: 'USED', field: '/used/ports' },
     { title: 'RULES', field: '/rules' },
     { title: 'USED', field: '/used/rules' },
+    { title: 'PUBLIC-IPS', field: '/publicIps' },
+    { title: 'USED', field: '/used/publicIps' },
     { title: 'REQUESTS/S', field: '/requestsPerSecond' },
     { title: 'DESCRIPTION', field: '/description', wide: true },
   ],
-  examples: [{ name: 'acme', parents: [], spec: { networks: 10, ports: 500, rules: 1000, requestsPerSecond: 50 } }],
+  examples: [
+    { name: 'acme', parents: [], spec: { networks: 10, ports: 500, rules: 1000, publicIps: 5, requestsPerSecond: 50 } },
+  ],
 });
 
 export type QuotaSpec = SpecOf<typeof quota>;

@@ -14,6 +14,8 @@ import type {
   Naming,
   PacketOut,
   Pass,
+  PatchSpec,
+  PortCounters,
   SwitchEvents,
   SwitchHealth,
   SwitchPlugin,
@@ -142,6 +144,10 @@ export class OpenVswitchPlugin implements SwitchPlugin {
     this.#post({ type: 'setTunnels', hypervisor, tunnels });
   }
 
+  setPatches(hypervisor: HypervisorNumber, patches: PatchSpec[]): void {
+    this.#post({ type: 'setPatches', hypervisor, patches });
+  }
+
   ready(hypervisor: HypervisorNumber): void {
     this.#post({ type: 'ready', hypervisor });
   }
@@ -173,6 +179,10 @@ export class OpenVswitchPlugin implements SwitchPlugin {
 
   counted(hypervisor: HypervisorNumber, cookies: readonly bigint[]): Promise<FlowCounters[]> {
     return this.#request('counted', hypervisor, cookies);
+  }
+
+  portCounters(hypervisor: HypervisorNumber, ofports: readonly number[]): Promise<(PortCounters | undefined)[]> {
+    return this.#request('portCounters', hypervisor, ofports);
   }
 
   async desired(hypervisor: HypervisorNumber): Promise<Flow[]> {

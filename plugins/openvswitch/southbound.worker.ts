@@ -60,6 +60,7 @@ const events: SwitchEvents = {
   refused: (...params) => emit({ name: 'refused', params }),
   interfaces: (...params) => emit({ name: 'interfaces', params }),
   tunnels: (...params) => emit({ name: 'tunnels', params }),
+  patches: (...params) => emit({ name: 'patches', params }),
   connected: (...params) => emit({ name: 'connected', params }),
   disconnected: (...params) => emit({ name: 'disconnected', params }),
   acknowledged: (...params) => emit({ name: 'acknowledged', params }),
@@ -134,6 +135,7 @@ const handlers: Handlers = {
   },
   installed: (hypervisor) => southbound.installed(hypervisor),
   counted: (hypervisor, cookies) => southbound.counted(hypervisor, cookies),
+  portCounters: (hypervisor, ofports) => southbound.portCounters(hypervisor, ofports),
   desired: async (hypervisor) => southbound.desired(hypervisor),
   drift: (hypervisor) => southbound.drift(hypervisor),
   held: (hypervisor) => southbound.held(hypervisor),
@@ -177,6 +179,9 @@ port.on('message', (message: ToWorker) => {
       break;
     case 'setTunnels':
       southbound.setTunnels(message.hypervisor, message.tunnels);
+      break;
+    case 'setPatches':
+      southbound.setPatches(message.hypervisor, message.patches);
       break;
     case 'ready':
       southbound.ready(message.hypervisor);

@@ -42,7 +42,25 @@ export type Admission = {
   datapathId: bigint;
 };
 
-export type TunnelSpec = { peer: HypervisorNumber; remoteIp: string };
+export type TunnelSpec = {
+  peer: HypervisorNumber;
+  remoteIp: string;
+  /** Its end is noticed within 0.3 s (BFD every 100 ms), else within 3 s. Both ends have to say so. */
+  fast?: boolean;
+};
+
+/** What the integration bridge is to be joined with. */
+export type PatchSpec = {
+  /** Unique on a hypervisor; `patches` tells the OpenFlow port under it. */
+  key: string;
+  /** The other bridge. While there is none of that name, nothing is made. */
+  bridge: string;
+  /** VLAN over there, 1 to 4094; undefined: frames without a tag. Within the integration bridge they have no tag. */
+  vlan: number | undefined;
+};
+
+/** Key under which `patches` tells the port of a gateway host's services (external_ids:keyway-service of its interface). */
+export const servicesPatch = 'services';
 
 /** Why a switch refused a flow. */
 export type Rejection = {
@@ -57,6 +75,12 @@ export type Rejection = {
 };
 
 export type InstalledFlow = Flow & { packets: bigint; bytes: bigint /** Seconds. */; duration: number };
+
+/** Since the port was made, or the switch was started. */
+export type PortCounters = {
+  received: { packets: number; bytes: number };
+  sent: { packets: number; bytes: number };
+};
 
 export type FlowCounters = { flows: number; packets: number; bytes: number };
 
@@ -141,6 +165,8 @@ export interface SwitchEvents {
   interfaces(hypervisor: HypervisorNumber, interfaces: InterfaceFacts[]): void;
   /** OpenFlow ports of the tunnels that exist now, by peer, whenever one changes. */
   tunnels(hypervisor: HypervisorNumber, ofports: Map<HypervisorNumber, number>): void;
+  /** OpenFlow ports of the patches that exist now, by key, and of services, whenever one changes. */
+  patches(hypervisor: HypervisorNumber, ofports: ReadonlyMap<string, number>): void;
   /** The OpenFlow session is up, read back, and in sync with everything applied so far. */
   connected(hypervisor: HypervisorNumber): void;
   disconnected(hypervisor: HypervisorNumber, reason: string): void;
@@ -178,6 +204,11 @@ export interface SwitchPlugin {
   dismiss(hypervisor: HypervisorNumber): void;
   /** The whole set of tunnels of a hypervisor; those made by us and not named go. */
   setTunnels(hypervisor: HypervisorNumber, tunnels: TunnelSpec[]): void;
+  /**
+   * The whole set of patches of a hypervisor; those made by us and not named go. Until the first call those found there are
+   * left as they are.
+   */
+  setPatches(hypervisor: HypervisorNumber, patches: PatchSpec[]): void;
   /** Until this is called for a hypervisor nothing is pushed to its switch: its desired flows have been compiled once. */
   ready(hypervisor: HypervisorNumber): void;
   apply(pass: Pass): void;
@@ -190,6 +221,11 @@ export interface SwitchPlugin {
    * @throws Problem hypervisor.not-connected
    */
   counted?(hypervisor: HypervisorNumber, cookies: readonly bigint[]): Promise<FlowCounters[]>;
+  /**
+   * What OpenFlow ports have counted, read from the switch now; undefined: there is no such port.
+   * @throws Problem hypervisor.not-connected
+   */
+  portCounters?(hypervisor: HypervisorNumber, ofports: readonly number[]): Promise<(PortCounters | undefined)[]>;
   /** Desired flows as the plugin holds them. */
   desired(hypervisor: HypervisorNumber): Promise<Flow[]>;
   /** Read from the switch now and compare. @throws Problem hypervisor.not-connected */

@@ -24,6 +24,7 @@ export type EngineEvent =
   | { type: 'chassisGone'; systemId: string; reason: string }
   | { type: 'interfaces'; hypervisor: HypervisorNumber; interfaces: InterfaceFacts[] }
   | { type: 'tunnels'; hypervisor: HypervisorNumber; ofports: Map<HypervisorNumber, number> }
+  | { type: 'patches'; hypervisor: HypervisorNumber; ofports: ReadonlyMap<string, number> }
   /** A switch has got further: retired zones may be flushed. */
   | { type: 'settle' }
   /** A conntrack zone has become free there. */
@@ -266,6 +267,11 @@ export class Engine {
         }
         member.tunnels = event.ofports;
         this.#tunnelsTold.add(event.hypervisor);
+        return;
+      }
+      case 'patches': {
+        const member = this.fleet.get(event.hypervisor);
+        if (member !== undefined) member.patches = event.ofports;
         return;
       }
       case 'zoneFreed':

@@ -50,6 +50,7 @@ export function switchEvents(
     },
     interfaces: (hypervisor, interfaces) => engine.push({ type: 'interfaces', hypervisor, interfaces }),
     tunnels: (hypervisor, ofports) => engine.push({ type: 'tunnels', hypervisor, ofports }),
+    patches: (hypervisor, ofports) => engine.push({ type: 'patches', hypervisor, ofports }),
     connected(hypervisor) {
       progress.connected(hypervisor, true);
       const programmed = progress.revisionOf(hypervisor);

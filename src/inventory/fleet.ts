@@ -14,6 +14,8 @@ export type Member = {
   reported: boolean;
   /** OpenFlow ports of its tunnels, by peer. */
   tunnels: Map<HypervisorNumber, number>;
+  /** OpenFlow ports of its patches and services, by key. */
+  patches: ReadonlyMap<string, number>;
   /** Its switch may be written to: everything that belongs there has been compiled. */
   ready: boolean;
 };
@@ -50,6 +52,7 @@ export class Fleet {
       present: facts !== undefined,
       reported: false,
       tunnels: new Map(),
+      patches: new Map(),
       ready: false,
     };
     this.#seen.delete(systemId);

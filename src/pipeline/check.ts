@@ -29,7 +29,7 @@ const all = (bits: number) => (1n << BigInt(bits)) - 1n;
 function* writes(actions: readonly Action[]): Iterable<[FieldName, bigint]> {
   for (const a of actions) {
     if (a.type === 'setField') yield [a.field, a.mask === undefined ? all(fieldBits[a.field]) : BigInt(a.mask)];
-    if (a.type === 'move' || a.type === 'pop' || a.type === 'checkPktLarger')
+    if (a.type === 'move' || a.type === 'pop' || a.type === 'checkPktLarger' || a.type === 'bundleLoad')
       yield [a.target.field, all(a.target.bits) << BigInt(a.target.offset)];
     if (a.type === 'ct' && a.exec !== undefined) yield* writes(a.exec);
   }

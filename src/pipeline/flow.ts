@@ -107,6 +107,9 @@ export const ctState = {
 /** OpenFlow reserved ports, OpenFlow 1.5.1 section 7.2.1 (ofp_port_no). */
 export const reservedPort = { inPort: 0xfffffff8, controller: 0xfffffffd, local: 0xfffffffe, any: 0xffffffff } as const;
 
+/** OFPP_NONE of OpenFlow 1.0, 16 bits wide: what bundleLoad writes where no member is live. */
+export const bundleNone = 0xffff;
+
 /** Why a packet goes to the controller, OpenFlow 1.5.1 section 7.4.1 (ofp_packet_in_reason). */
 export type PacketInReason = 'no_match' | 'action' | 'invalid_ttl' | 'action_set' | 'group' | 'packet_out';
 
@@ -115,6 +118,13 @@ export type Action =
   /** NXAST_OUTPUT_REG: output to the port whose number the subfield holds. */
   | { type: 'outputReg'; source: Subfield }
   | { type: 'group'; group: number }
+  /**
+   * NXAST_BUNDLE: output to the first of the ports that is live in the switch's own eyes (BFD, where the port runs it, and
+   * its carrier), by no port where none is. The switch takes the next one without being told.
+   */
+  | { type: 'bundle'; members: number[] }
+  /** NXAST_BUNDLE_LOAD: writes the number of that port, bundleNone where none is live. The target has 16 bits or more. */
+  | { type: 'bundleLoad'; target: Subfield; members: number[] }
   | { type: 'meter'; meter: number }
   | {
       /**
@@ -124,6 +134,8 @@ export type Action =
       type: 'controller';
       /** Says what the controller has to do with it; at least one byte. */
       userdata: Uint8Array;
+      /** 16 bits: to that client of the switch which took this id (NXT_SET_CONTROLLER_ID), 0 where left out: the controllers. */
+      id?: number;
       /** Limits the rate. A switch that has no such meter when the flow is added does not limit it. */
       meter?: number;
       /** Bytes of the packet that are sent; all of it where left out, and as userdata goes with it (seen on 3.1) also where given. */

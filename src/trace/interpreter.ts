@@ -3,7 +3,7 @@
  * every case here), over flows that were read from the switch. Conntrack is asked of `Connections`.
  */
 import type { InstalledFlow } from '../drivers/switch-plugin.ts';
-import { type Action, reservedPort, type Scalar, type Subfield } from '../pipeline/flow.ts';
+import { type Action, bundleNone, reservedPort, type Scalar, type Subfield } from '../pipeline/flow.ts';
 import type { Connections, Tuple } from './connections.ts';
 import { tupleOf } from './connections.ts';
 import type { FlowTables } from './flow-tables.ts';
@@ -123,6 +123,13 @@ class Run {
         return true;
       case 'checkPktLarger':
         packet.write(action.target, packet.length > action.length ? 1n : 0n);
+        return true;
+      // As where every port is live.
+      case 'bundle':
+        this.#output(action.members[0] ?? bundleNone, packet);
+        return true;
+      case 'bundleLoad':
+        packet.write(action.target, BigInt(action.members[0] ?? bundleNone));
         return true;
       case 'push':
         stack.push(packet.read(action.source) ?? 0n);

@@ -12,6 +12,7 @@ export class Recorder {
   /** Every list, in the order they were told. */
   readonly interfaces: { hypervisor: HypervisorNumber; list: InterfaceFacts[] }[] = [];
   readonly tunnels: { hypervisor: HypervisorNumber; ofports: Map<HypervisorNumber, number> }[] = [];
+  readonly patches: { hypervisor: HypervisorNumber; ofports: ReadonlyMap<string, number> }[] = [];
   readonly logged: { level: string; fields: object; message: string }[] = [];
   readonly server: ChassisServer;
   managers: string[] = [];
@@ -34,6 +35,7 @@ export class Recorder {
         refused: (peer, reason) => this.refused.push({ peer, reason }),
         interfaces: (hypervisor, list) => this.interfaces.push({ hypervisor, list }),
         tunnels: (hypervisor, ofports) => this.tunnels.push({ hypervisor, ofports }),
+        patches: (hypervisor, ofports) => this.patches.push({ hypervisor, ofports }),
       },
       log,
       ...options,

@@ -54,6 +54,7 @@ export class PluginUnderTest implements AsyncDisposable {
       refused: record('refused'),
       interfaces: record('interfaces'),
       tunnels: record('tunnels'),
+      patches: record('patches'),
       connected: record('connected'),
       disconnected: record('disconnected'),
       acknowledged: record('acknowledged'),

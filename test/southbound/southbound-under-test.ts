@@ -44,6 +44,7 @@ export class SouthboundUnderTest implements AsyncDisposable {
           admit: ignore,
           dismiss: ignore,
           setTunnels: ignore,
+          setPatches: ignore,
           peerOf: (datapathId) => this.peers.get(datapathId),
           health: () => Promise.reject(new Error('there is no database')),
           stop: async () => {},

@@ -10,6 +10,7 @@ import type {
   HypervisorNumber,
   InterfaceFacts,
   Pass,
+  PatchSpec,
   SwitchEvents,
   SwitchPlugin,
   TunnelSpec,
@@ -17,12 +18,16 @@ import type {
 import type { Flow, Meter } from '../../src/pipeline/flow.ts';
 import { tableName } from '../../src/pipeline/tables.ts';
 
+/** OpenFlow port of a fake switch's patch: the number at the key's end stands for it. */
+export const patchPort = (key: string): number => 2_000 + Number(/\d*$/.exec(key)![0]);
+
 export class FakeSwitches implements SwitchPlugin {
   readonly overhead = 42;
   readonly units = new Map<HypervisorNumber, Map<string, Uint8Array>>();
   readonly admitted = new Map<HypervisorNumber, Admission>();
   readonly readied = new Set<HypervisorNumber>();
   readonly tunnels = new Map<HypervisorNumber, TunnelSpec[]>();
+  readonly patches = new Map<HypervisorNumber, PatchSpec[]>();
   readonly flushed: string[] = [];
   /** Passes applied since the start. */
   passes = 0;
@@ -63,6 +68,11 @@ export class FakeSwitches implements SwitchPlugin {
     this.tunnels.set(hypervisor, tunnels);
     // The peer's number stands for the OpenFlow port.
     queueMicrotask(() => this.events.tunnels(hypervisor, new Map(tunnels.map((t) => [t.peer, 1_000 + t.peer]))));
+  }
+  setPatches(hypervisor: HypervisorNumber, patches: PatchSpec[]): void {
+    this.patches.set(hypervisor, patches);
+    const ofports = new Map(patches.map(({ key }) => [key, patchPort(key)]));
+    queueMicrotask(() => this.events.patches(hypervisor, ofports));
   }
   ready(hypervisor: HypervisorNumber): void {
     this.readied.add(hypervisor);

@@ -2,6 +2,7 @@
 import type {
   Admission,
   HypervisorNumber,
+  PatchSpec,
   SwitchEvents,
   SwitchHealth,
   TunnelSpec,
@@ -10,7 +11,10 @@ import type { Log } from '../log.ts';
 
 export type { Log as ChassisLog } from '../log.ts';
 
-export type ChassisEvents = Pick<SwitchEvents, 'chassis' | 'chassisGone' | 'refused' | 'interfaces' | 'tunnels'>;
+export type ChassisEvents = Pick<
+  SwitchEvents,
+  'chassis' | 'chassisGone' | 'refused' | 'interfaces' | 'tunnels' | 'patches'
+>;
 
 export type ChassisOptions = {
   /** Passive connection methods in Open vSwitch's notation: `ptcp:PORT[:ADDRESS]`, `punix:PATH`. */
@@ -46,6 +50,8 @@ export interface Chassis {
   dismiss(hypervisor: HypervisorNumber): void;
   /** The whole set of tunnels. Until the first call the tunnels found on a hypervisor are left as they are. */
   setTunnels(hypervisor: HypervisorNumber, tunnels: TunnelSpec[]): void;
+  /** The whole set of patches. Until the first call those found on a hypervisor are left as they are. */
+  setPatches(hypervisor: HypervisorNumber, patches: PatchSpec[]): void;
   /**
    * Where an OpenFlow session with this datapath id may come from: the remote address of the OVSDB session over which
    * we set that id, or `unix` when that session is a unix socket's (the switch is then on this machine).

@@ -4,6 +4,7 @@ import type {
   Admission,
   ChassisFacts,
   HypervisorNumber,
+  PatchSpec,
   SwitchHealth,
   TunnelSpec,
 } from '../../../src/drivers/switch-plugin.ts';
@@ -32,6 +33,7 @@ export class ChassisServer implements Chassis {
   readonly #admissions = new Map<HypervisorNumber, Admission>();
   readonly #hypervisorOf = new Map<string, HypervisorNumber>();
   readonly #tunnels = new Map<HypervisorNumber, TunnelSpec[]>();
+  readonly #patches = new Map<HypervisorNumber, PatchSpec[]>();
   /** By system-id. */
   readonly #sessions = new Map<string, ChassisSession>();
   /** Connections that have not said who they are. */
@@ -77,6 +79,7 @@ export class ChassisServer implements Chassis {
     this.#admissions.delete(hypervisor);
     this.#hypervisorOf.delete(admission.systemId);
     this.#tunnels.delete(hypervisor);
+    this.#patches.delete(hypervisor);
     this.#sessions.get(admission.systemId)?.connection.close('dismissed');
   }
 
@@ -84,6 +87,10 @@ export class ChassisServer implements Chassis {
     this.#tunnels.set(hypervisor, tunnels);
     const admission = this.#admissions.get(hypervisor);
     if (admission) this.#sessions.get(admission.systemId)?.setTunnels(tunnels);
+  }
+
+  setPatches(hypervisor: HypervisorNumber, patches: PatchSpec[]): void {
+    this.#patches.set(hypervisor, patches);
   }
 
   peerOf(datapathId: bigint): string | undefined {

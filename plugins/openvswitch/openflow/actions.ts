@@ -10,6 +10,7 @@ import { ProtocolError, VocabularyError } from './errors.ts';
 import { type FieldSpec, offsetAndBits } from './fields.ts';
 import { niciraVendor, startNicira, whole } from './nicira.ts';
 import { controllerSubtype, decodeController, putController } from './packet-in-action.ts';
+import { decodePortBundle, portBundleSubtype, putPortBundle } from './port-bundle.ts';
 import { checkPort, fromLegacyPort, toLegacyPort } from './ports.ts';
 import type { PacketKind } from './prerequisites.ts';
 import {
@@ -78,6 +79,10 @@ function encodeAction(target: ByteWriter, action: Action, kind: PacketKind | und
       break;
     case 'controller':
       putController(target, action);
+      break;
+    case 'bundle':
+    case 'bundleLoad':
+      putPortBundle(target, action, kind);
       break;
     case 'checkPktLarger':
       putCheckPktLarger(target, action);
@@ -279,6 +284,9 @@ function decodeNicira(bytes: Buffer, at: number, length: number, depth: number):
         clause: bytes[at + 10]! + 1,
         clauses: bytes[at + 11]!,
       };
+    case portBundleSubtype.output:
+    case portBundleSubtype.load:
+      return decodePortBundle(bytes, at, length);
     case controllerSubtype:
       return decodeController(bytes, at, length);
     case niciraSubtype.checkPktLarger:

@@ -39,6 +39,7 @@ export const bundleFlags: number = bundleFlag.atomic | bundleFlag.ordered;
 export const multipartType = {
   flowDesc: 1,
   aggregate: 2,
+  portStats: 4,
   groupDesc: 7,
   meterConfig: 10,
   portDesc: 13,
@@ -171,6 +172,14 @@ export function groupDescRequest(xid: number, group: number = allGroups): Buffer
 export function meterConfigRequest(xid: number, meter: number = virtualMeter.all): Buffer {
   return multipart(multipartType.meterConfig, xid, (writer) => {
     writer.u32(meter);
+    writer.zeros(4);
+  });
+}
+
+/** OFPMP_PORT_STATS: counters of one port, or of every. */
+export function portStatsRequest(xid: number, port: number = anyPort): Buffer {
+  return multipart(multipartType.portStats, xid, (writer) => {
+    writer.u32(port);
     writer.zeros(4);
   });
 }

@@ -29,7 +29,7 @@ export const packetInReasons: readonly PacketInReason[] = [
 const byAction = packetInReasons.indexOf('action');
 
 export function putController(target: ByteWriter, action: Controller): void {
-  const { userdata, meter, maxLength = wholeFrame, reason = 'action' } = action;
+  const { userdata, id = 0, meter, maxLength = wholeFrame, reason = 'action' } = action;
   // Without any property ovs-ofctl prints the plain output to the controller.
   if (userdata.length === 0) throw new Error('controller: userdata is empty');
   const start = target.length;
@@ -39,6 +39,11 @@ export function putController(target: ByteWriter, action: Controller): void {
     // Its padding counts (struct ofp_prop_be16 of lib/ofp-prop.c).
     startProperty(target, property.maxLength, 4);
     target.u16(maxLength);
+    target.zeros(2);
+  }
+  if (whole(id, 0, 0xffff, 'controller id') !== 0) {
+    startProperty(target, property.controllerId, 4);
+    target.u16(id);
     target.zeros(2);
   }
   const reasonNumber = packetInReasons.indexOf(reason);
@@ -85,13 +90,25 @@ export function decodeController(bytes: Buffer, at: number, length: number): Con
   return { type: 'controller', userdata, ...rest };
 }
 
+/** Bytes of the value, those that pad it to its end included where Open vSwitch counts them. */
+const widths: Readonly<Record<number, number>> = {
+  [property.maxLength]: 4,
+  [property.controllerId]: 4,
+  [property.reason]: 1,
+  [property.meter]: 4,
+};
+
 function other(type: number, value: Buffer): Omit<Controller, 'type' | 'userdata'> {
-  const width = { [property.maxLength]: 4, [property.reason]: 1, [property.meter]: 4 }[type];
+  const width = widths[type];
   if (width === undefined) throw new VocabularyError(`controller property ${type} is none of ours`);
   if (value.length !== width) throw new ProtocolError(`controller property ${type} of ${value.length} bytes`);
   if (type === property.maxLength) {
     const maxLength = value.readUInt16BE(0);
     return maxLength === wholeFrame ? {} : { maxLength };
+  }
+  if (type === property.controllerId) {
+    const id = value.readUInt16BE(0);
+    return id === 0 ? {} : { id };
   }
   const number = value.readUIntBE(0, width);
   if (type === property.meter) return number === 0 ? {} : { meter: number };

@@ -214,6 +214,34 @@ export function parsePortDesc(body: Uint8Array): PortDesc[] {
   return ports;
 }
 
+/** Counters of a port since it was made, or the switch was started. */
+export type PortStats = {
+  port: number;
+  received: { packets: number; bytes: number };
+  sent: { packets: number; bytes: number };
+};
+
+/** ofp_port_stats, OpenFlow 1.5.1 section 7.3.5.7, without properties. */
+const portStatsBytes = 80;
+
+/** Ports of a part of an OFPMP_PORT_STATS reply. A counter that the switch does not keep is 0. */
+export function parsePortStats(body: Uint8Array): PortStats[] {
+  const ports: PortStats[] = [];
+  forEachEntry(body, 0, portStatsBytes, 'port statistics', (bytes, at) => {
+    // Counters pass 2^53 after a hundred years at 100 Gbit/s; all ones is the word for "not kept".
+    const counter = (offset: number): number => {
+      const value = bytes.readBigUInt64BE(at + offset);
+      return value === 0xffff_ffff_ffff_ffffn ? 0 : Number(value);
+    };
+    ports.push({
+      port: bytes.readUInt32BE(at + 4),
+      received: { packets: counter(16), bytes: counter(32) },
+      sent: { packets: counter(24), bytes: counter(40) },
+    });
+  });
+  return ports;
+}
+
 const portReasons = ['add', 'delete', 'modify'] as const;
 
 export type PortStatus = { reason: (typeof portReasons)[number]; port: PortDesc };

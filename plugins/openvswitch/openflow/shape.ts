@@ -7,7 +7,8 @@
 import { asBuffer } from './bytes.ts';
 import { ctSubtype } from './conntrack.ts';
 import { fieldSpec } from './fields.ts';
-import { highestPort } from './ports.ts';
+import { portBundleHead, portBundleSubtype } from './port-bundle.ts';
+import { fromLegacyPort, highestPort } from './ports.ts';
 import { recordHeaderBytes, recordLength, recordMatchLength, recordTable } from './record.ts';
 import { copyFieldType, setFieldType } from './set-field.ts';
 
@@ -155,6 +156,14 @@ function ofNicira(shape: Shape, bytes: Buffer, at: number, length: number): bool
     case conjunction:
       shape.bytes(bytes, at + 10, at + 12);
       return true;
+    case portBundleSubtype.output:
+    case portBundleSubtype.load: {
+      shape.bytes(bytes, at + 10, at + portBundleHead);
+      const members = bytes.readUInt16BE(at + 20);
+      for (let n = 0; n < members; n++)
+        shape.add(kindOfPort(fromLegacyPort(bytes.readUInt16BE(at + portBundleHead + 2 * n))));
+      return true;
+    }
     case clone:
       return ofActions(shape, bytes, at + cloneHead, at + length);
     case ctSubtype: {

@@ -49,6 +49,10 @@ function formatAction(action: Action, table: PrintTable): string {
       return `meter:${action.meter}`;
     case 'controller':
       return formatController(action);
+    case 'bundle':
+      return `bundle(${activeBackup},${formatMembers(action.members)})`;
+    case 'bundleLoad':
+      return `bundle_load(${activeBackup},${formatSubfield(action.target)},${formatMembers(action.members)})`;
     case 'checkPktLarger':
       return `check_pkt_larger(${action.length})->${formatSubfield(action.target)}`;
     case 'push':
@@ -87,10 +91,18 @@ function formatAction(action: Action, table: PrintTable): string {
   }
 }
 
-function formatController({ userdata, meter, maxLength = 0xffff, reason = 'action' }: Controller): string {
+/** Fields that are hashed, the hash's basis, the algorithm, and what members are. */
+const activeBackup = 'eth_src,0,active_backup,ofport';
+
+function formatMembers(members: readonly number[]): string {
+  return `members:${members.map(formatPort).join(',')}`;
+}
+
+function formatController({ userdata, id = 0, meter, maxLength = 0xffff, reason = 'action' }: Controller): string {
   const parts: string[] = [];
   if (reason !== 'action') parts.push(`reason=${reason}`);
   if (maxLength !== 0xffff) parts.push(`max_len=${maxLength}`);
+  if (id !== 0) parts.push(`id=${id}`);
   parts.push(`userdata=${dottedHex(userdata)}`);
   if (meter !== undefined) parts.push(`meter_id=${meter}`);
   return `controller(${parts.join(',')})`;
@@ -259,6 +271,9 @@ function parseCall(name: string, inner: Piece, table: ReadTable): Action {
       return { type: 'clone', actions: parseActions(inner, table).actions };
     case 'controller':
       return parseController(inner);
+    case 'bundle':
+    case 'bundle_load':
+      return parseBundle(name, inner.text);
     case 'resubmit': {
       const [port, target, ...more] = inner.text.split(',');
       if (target === undefined || target === '' || more.length > 0) throw new Error('resubmit(port,table) wanted');
@@ -276,6 +291,17 @@ function parseCall(name: string, inner: Piece, table: ReadTable): Action {
   }
 }
 
+function parseBundle(name: string, text: string): Action {
+  const parts = /^eth_src, *0, *active_backup, *ofport, *(?:([\w.[\]]+), *)?(?:members|slaves):(.*)$/.exec(text);
+  const target = parts?.[1];
+  if (parts === null || (name === 'bundle_load') === (target === undefined)) {
+    throw new Error(`${name}(${activeBackup},${name === 'bundle' ? '' : 'FIELD[],'}members:port,…) wanted`);
+  }
+  const members = parts[2]!.split(',').map((port) => parsePort(port.trim()));
+  if (target === undefined) return { type: 'bundle', members };
+  return { type: 'bundleLoad', target: parseSubfield(target), members };
+}
+
 function parseController(inner: Piece): Action {
   const action: Controller = { type: 'controller', userdata: new Uint8Array() };
   for (const piece of split(inner)) {
@@ -283,6 +309,7 @@ function parseController(inner: Piece): Action {
       const [name, value] = cut(piece, /=/);
       const text = value?.text ?? '';
       if (name.text === 'userdata') action.userdata = parseHexBytes(text);
+      else if (name.text === 'id') action.id = Number(parseWhole(text, 16));
       else if (name.text === 'meter_id') action.meter = Number(parseWhole(text, 32));
       else if (name.text === 'max_len') action.maxLength = Number(parseWhole(text, 16));
       else if (name.text === 'reason') action.reason = parseReason(text);

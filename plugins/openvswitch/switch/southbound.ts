@@ -9,14 +9,23 @@ import type {
   FlowCounters,
   HypervisorNumber,
   PacketOut,
+  PatchSpec,
+  PortCounters,
   SwitchHealth,
   TunnelSpec,
 } from '../../../src/drivers/switch-plugin.ts';
 import { Problem } from '../../../src/problems.ts';
 import type { Chassis } from '../chassis/options.ts';
 import { ByteWriter } from '../openflow/bytes.ts';
-import { aggregateRequest, ctFlushZone, flowDescRequest, packetOut } from '../openflow/messages.ts';
-import { parseAggregate, parseFlowDescPart } from '../openflow/replies.ts';
+import {
+  aggregateRequest,
+  anyPort,
+  ctFlushZone,
+  flowDescRequest,
+  packetOut,
+  portStatsRequest,
+} from '../openflow/messages.ts';
+import { parseAggregate, parseFlowDescPart, parsePortStats } from '../openflow/replies.ts';
 import { AuditPacer } from './audit.ts';
 import type { DriftRecords } from './comparison.ts';
 import { ConnectPacer } from './connect-pacer.ts';
@@ -78,6 +87,9 @@ export type SouthboundStats = {
   slab: { units: number; flows: number; bytes: number; reserved: number };
   switches: SwitchStats[];
 };
+
+/** Beyond that one request for all ports costs less than one each. */
+const portsAskedSingly = 8;
 
 /** Milliseconds of work before echoes have their turn. */
 const sliceTime = 2;
@@ -162,6 +174,10 @@ export class Southbound {
 
   setTunnels(hypervisor: HypervisorNumber, tunnels: TunnelSpec[]): void {
     this.#chassis?.setTunnels(hypervisor, tunnels);
+  }
+
+  setPatches(hypervisor: HypervisorNumber, patches: PatchSpec[]): void {
+    this.#chassis?.setPatches(hypervisor, patches);
   }
 
   ready(hypervisor: HypervisorNumber): void {
@@ -254,6 +270,26 @@ export class Southbound {
         }),
       ),
     );
+  }
+
+  /** In the order of `ofports`. @throws Problem hypervisor.not-connected */
+  portCounters(hypervisor: HypervisorNumber, ofports: readonly number[]): Promise<(PortCounters | undefined)[]> {
+    return this.#withConnection(hypervisor, async ({ connection }) => {
+      const counted = new Map<number, PortCounters>();
+      const asked = ofports.length > portsAskedSingly ? [anyPort] : new Set(ofports);
+      const read = (port: number) =>
+        multipart(
+          connection,
+          'port counters',
+          this.#options.settings.replyTimeout,
+          (xid) => portStatsRequest(xid, port),
+          (body) => {
+            for (const { port: of, ...counters } of parsePortStats(body)) counted.set(of, counters);
+          },
+        );
+      await Promise.all(Array.from(asked, read));
+      return ofports.map((port) => counted.get(port));
+    });
   }
 
   /** Records, as they will be once everything applied is programmed. */

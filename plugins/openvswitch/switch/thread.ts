@@ -4,6 +4,8 @@ import type {
   FlowCounters,
   HypervisorNumber,
   PacketOut,
+  PatchSpec,
+  PortCounters,
   SwitchEvents,
   SwitchHealth,
   TunnelSpec,
@@ -36,6 +38,10 @@ export type Requests = {
   sendPacket: { params: [hypervisor: HypervisorNumber, packet: PacketOut]; result: undefined };
   installed: { params: [hypervisor: HypervisorNumber]; result: InstalledRecords };
   counted: { params: [hypervisor: HypervisorNumber, cookies: readonly bigint[]]; result: FlowCounters[] };
+  portCounters: {
+    params: [hypervisor: HypervisorNumber, ofports: readonly number[]];
+    result: (PortCounters | undefined)[];
+  };
   desired: { params: [hypervisor: HypervisorNumber]; result: Uint8Array };
   drift: { params: [hypervisor: HypervisorNumber]; result: DriftRecords };
   held: { params: [hypervisor: HypervisorNumber]; result: HeldRecords };
@@ -50,6 +56,7 @@ export type ToWorker =
   | { type: 'admit'; admission: Admission }
   | { type: 'dismiss'; hypervisor: HypervisorNumber }
   | { type: 'setTunnels'; hypervisor: HypervisorNumber; tunnels: TunnelSpec[] }
+  | { type: 'setPatches'; hypervisor: HypervisorNumber; patches: PatchSpec[] }
   | { type: 'ready'; hypervisor: HypervisorNumber }
   | { type: 'apply'; pass: PackedPass }
   | { type: 'request'; id: number; name: RequestName; params: readonly unknown[] };

@@ -4,7 +4,7 @@ import { type ControllerOptions, startController } from '../controller.ts';
 import type { ControllerMessage } from './controller-process.ts';
 import type { ControllerSettings } from './operations.ts';
 
-const { dataDir, apiSocket, address, trustedNetworks, tunnelLocalIp, extra } = JSON.parse(
+const { dataDir, apiSocket, apiPort, address, trustedNetworks, tunnelLocalIp, extra } = JSON.parse(
   process.argv[2] ?? '',
 ) as ControllerSettings;
 
@@ -15,7 +15,7 @@ function tell(message: ControllerMessage): void {
 try {
   const options: ControllerOptions = {
     dataDir,
-    apiListen: [{ path: apiSocket }],
+    apiListen: [{ path: apiSocket }, ...(apiPort === undefined ? [] : [{ host: address, port: apiPort }])],
     ovsdbListen: [`ptcp:6640:${address}`],
     openflowListen: { host: address, port: 6653 },
     trustedNetworks,
@@ -39,7 +39,8 @@ try {
   for (const signal of ['SIGTERM', 'SIGINT', 'disconnect'] as const) process.on(signal, stop);
   // It may be killed later, and then nothing is written on the way out.
   flushCompileCache();
-  tell({ ready: { managers: controller.managers, adminTokenFile: controller.adminTokenFile } });
+  const { managers, adminTokenFile, apiUrls } = controller;
+  tell({ ready: { managers, adminTokenFile, apiUrl: apiUrls.find((url) => url.startsWith('http:')) } });
 } catch (error) {
   tell({ failed: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   process.exitCode = 1;

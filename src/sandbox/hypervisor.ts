@@ -10,6 +10,8 @@ export type Hypervisor = {
   name: string;
   namespace: NetworkNamespace;
   addresses: UnderlayAddresses;
+  /** Its interfaces to the rest of the world. */
+  wires: readonly string[];
   vswitch: SwitchInstance;
   /** Starts a killed daemon; with ovs-vswitchd the underlay bridge gets its address back, as host networking would do. */
   start(daemon: DaemonName): Promise<void>;
@@ -29,6 +31,8 @@ export type HypervisorOptions = {
   directory: string;
   /** external_ids:system-id. */
   systemId: string;
+  /** Bridges to physical networks; their interfaces are there. */
+  physical?: readonly { physicalNetwork: string; bridge: string; device: string }[];
 };
 
 const underlayBridge = 'br-phy';
@@ -49,8 +53,21 @@ export function datapathType(): 'netdev' | 'dummy' {
   }
 }
 
+/** As an admin sets them up: each has its uplink, learns MACs, and is named in the mappings. */
+function physicalBridges(physical: NonNullable<HypervisorOptions['physical']>, datapath: string): string[] {
+  if (physical.length === 0) return [];
+  const mappings = physical.map(({ physicalNetwork, bridge }) => `${physicalNetwork}:${bridge}`).join(',');
+  return [
+    ...physical.flatMap(({ bridge, device }) => [
+      ...['--', 'add-br', bridge, '--', 'set', 'Bridge', bridge, `datapath_type=${datapath}`, 'fail_mode=standalone'],
+      ...['--', 'add-port', bridge, device],
+    ]),
+    ...['--', 'set', 'Open_vSwitch', '.', `external_ids:keyway-bridge-mappings="${mappings}"`],
+  ];
+}
+
 export async function startHypervisor(options: HypervisorOptions): Promise<Hypervisor> {
-  const { name, namespace, addresses, openVswitch, systemId } = options;
+  const { name, namespace, addresses, openVswitch, systemId, physical = [] } = options;
   const directory = join(options.directory, name);
   mkdirSync(directory);
   const datapath = datapathType();
@@ -68,6 +85,7 @@ export async function startHypervisor(options: HypervisorOptions): Promise<Hyper
       ...['--', 'add-br', underlayBridge, '--', 'set', 'Bridge', underlayBridge, `datapath_type=${datapath}`],
       `other_config:hwaddr=${addresses.encapMac}`,
       ...['--', 'add-port', underlayBridge, 'uplink'],
+      ...physicalBridges(physical, datapath),
     ],
   });
   const configureDevice = async (): Promise<void> => {
@@ -87,6 +105,7 @@ export async function startHypervisor(options: HypervisorOptions): Promise<Hyper
     name,
     namespace,
     addresses,
+    wires: ['mgmt0', 'uplink', ...physical.map(({ device }) => device)],
     vswitch,
     async start(daemon) {
       await vswitch.start(daemon);

@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Capture, startCapture } from './capture.ts';
 import { type ControllerProcess, startControllerProcess } from './controller-process.ts';
+import { type Fabric, startFabric } from './fabric.ts';
 import { sendFrame } from './frame.ts';
+import { createHost } from './host.ts';
 import { datapathType, type Hypervisor, startHypervisor } from './hypervisor.ts';
 import { createNamespace, type NetworkNamespace, ownNamespace } from './namespace.ts';
 import {
@@ -20,6 +22,7 @@ import {
   type Setting,
   settingVariable,
 } from './operations.ts';
+import { type Program, startProgram } from './program.ts';
 import { attachHypervisor, createUnderlay } from './underlay.ts';
 import { createVm, move, plug, serve, unplug, type Vm } from './vm.ts';
 
@@ -37,9 +40,12 @@ await createUnderlay(own);
 
 const hypervisors = new Map<string, Hypervisor>();
 const vms = new Map<string, Vm>();
+const hosts = new Map<string, NetworkNamespace>();
+const programs = new Map<string, Program>();
 const captures = new Map<number, Capture>();
 let counter = 0;
 let controller: ControllerProcess | undefined;
+let fabric: Promise<Fabric> | undefined;
 
 function named<T>(map: ReadonlyMap<string, T>, name: string): T {
   const value = map.get(name);
@@ -49,7 +55,23 @@ function named<T>(map: ReadonlyMap<string, T>, name: string): T {
 
 function namespaceOf(name: string): NetworkNamespace {
   if (name === 'controller') return own;
-  return (hypervisors.get(name) ?? named(vms, name)).namespace;
+  const host = hosts.get(name);
+  return host ?? (hypervisors.get(name) ?? named(vms, name)).namespace;
+}
+
+/** Started when the first switch is asked for. */
+function theFabric(): Promise<Fabric> {
+  fabric ??= (async () => {
+    const { directory } = setting;
+    const namespace = await createNamespace('fabric', namespaceDirectory, env);
+    hosts.set('fabric', namespace);
+    return startFabric({ namespace, openVswitch, directory });
+  })();
+  return fabric;
+}
+
+function runningProgram(namespace: string, name: string): Program {
+  return named(programs, `${namespace} ${name}`);
 }
 
 function runningCapture(number: number): Capture {
@@ -59,13 +81,19 @@ function runningCapture(number: number): Capture {
 }
 
 const operations: Implementation = {
-  async 'hypervisor.add'({ name, systemId = name }) {
+  async 'hypervisor.add'({ name, systemId = name, physical = [] }) {
     counter += 1;
     const index = counter;
     const namespace = await createNamespace(name, namespaceDirectory, env);
     const addresses = await attachHypervisor(own, namespace, index);
     const { directory } = setting;
-    const hypervisor = await startHypervisor({ name, namespace, addresses, openVswitch, directory, systemId });
+    const uplinks = physical.map((link, i) => ({ ...link, device: `phys${i}` }));
+    for (const { segment, device } of uplinks) {
+      await (await theFabric()).connect(segment, { namespace, device });
+      await namespace.ip(`link set ${device} arp off up`);
+    }
+    const facts = { name, namespace, addresses, openVswitch, directory, systemId, physical: uplinks };
+    const hypervisor = await startHypervisor(facts);
     hypervisors.set(name, hypervisor);
     await Promise.all([
       hypervisor.meet(hypervisors.values()),
@@ -93,6 +121,34 @@ const operations: Implementation = {
     await hypervisor.meet(hypervisors.values());
     return null;
   },
+  async 'hypervisor.links'({ name, state }) {
+    const { namespace, wires } = named(hypervisors, name);
+    await namespace.ip(...wires.map((device) => `link set ${device} ${state}`));
+    return null;
+  },
+  async 'segment.add'({ name, trunkTo }) {
+    await (await theFabric()).addSegment(name, trunkTo);
+    return null;
+  },
+  'fabric.vsctl': async ({ args }) => (await theFabric()).vswitch.vsctl(...args),
+  'fabric.appctl': async ({ args }) => (await theFabric()).vswitch.appctl(...args),
+  async 'host.add'(description) {
+    const namespace = await createNamespace(description.name, namespaceDirectory, env);
+    hosts.set(description.name, namespace);
+    await createHost(description, namespace, await theFabric());
+    return null;
+  },
+  'program.start'({ namespace, name, args }) {
+    if (programs.get(`${namespace} ${name}`)?.running()) throw new Error(`${name} runs in ${namespace} already`);
+    const log = join(setting.directory, `${namespace}-${name}.log`);
+    programs.set(`${namespace} ${name}`, startProgram(namespaceOf(namespace), args, log));
+    return null;
+  },
+  'program.ended': ({ namespace, name }) => runningProgram(namespace, name).ended,
+  async 'program.kill'({ namespace, name, signal }) {
+    await runningProgram(namespace, name).stop(signal);
+    return null;
+  },
   async 'vm.add'({ name, hypervisor, ...rest }) {
     counter += 1;
     const vif = `vif${counter}`;
@@ -112,8 +168,8 @@ const operations: Implementation = {
     await move(named(vms, name), named(hypervisors, hypervisor), bridge);
     return null;
   },
-  'vm.serve'({ name, port, answer }) {
-    serve(named(vms, name), port, answer, env);
+  serve({ namespace, port, answer }) {
+    serve(namespaceOf(namespace), port, answer, env);
     return null;
   },
   exec: ({ namespace, program, args, ...options }) => namespaceOf(namespace).attempt(program, args, options),

@@ -54,6 +54,7 @@ export function createLabController(enclosure: Enclosure, directory: string): La
       facts = await enclosure.call('controller.start', {
         dataDir,
         apiSocket,
+        apiPort: 8080,
         address: underlay.management.controller,
         trustedNetworks: [underlay.management.prefix],
         ...(extra === undefined ? {} : { extra }),

@@ -1,4 +1,4 @@
-import { type Daemon, startDaemon } from './ephemeral.ts';
+import { startDaemon } from './ephemeral.ts';
 import type { Hypervisor } from './hypervisor.ts';
 import type { NetworkNamespace } from './namespace.ts';
 
@@ -9,8 +9,8 @@ export type VmOptions = {
   /** Name of the interface on the hypervisor; 15 characters at most, unique over all hypervisors. */
   vif: string;
   mac: string;
-  /** With its length: 10.0.1.11/24. */
-  address: string;
+  /** With its length: 10.0.1.11/24. Left out: it has none until a DHCP client in it asks. */
+  address?: string | undefined;
   gateway?: string | undefined;
   /** With its length, and its gateway. */
   ipv6?: { address: string; gateway: string } | undefined;
@@ -26,7 +26,6 @@ export type Vm = {
   readonly vif: string;
   hypervisor: Hypervisor;
   options: VmOptions;
-  servers: Daemon[];
 };
 
 /** What is left of 1500 bytes under the largest encapsulation (Geneve with options), rounded down. */
@@ -38,7 +37,11 @@ const enableIpv6 = 'for f in all default eth0; do echo 0 > /proc/sys/net/ipv6/co
 /** Without asking whether a packet's sender is where it came from, and without telling senders of shorter ways. */
 const forwarding = `echo 1 > /proc/sys/net/ipv4/ip_forward
 cd /proc/sys/net/ipv4/conf
-for f in all eth0; do echo 0 > $f/rp_filter; echo 0 > $f/send_redirects; done`;
+for f in all eth*; do echo 0 > $f/rp_filter; echo 0 > $f/send_redirects; done`;
+
+export async function allowForwarding(namespace: NetworkNamespace): Promise<void> {
+  await namespace.run('sh', ['-ec', forwarding]);
+}
 
 export async function createVm(options: VmOptions): Promise<Vm> {
   const { namespace, hypervisor, vif, mac, address, gateway, ipv6, forwards } = options;
@@ -48,7 +51,7 @@ export async function createVm(options: VmOptions): Promise<Vm> {
     `link set ${vif} mtu ${mtu} arp off up`,
   );
   await namespace.ip(
-    `addr add ${address} dev eth0`,
+    ...(address === undefined ? [] : [`addr add ${address} dev eth0`]),
     'link set eth0 up',
     ...(gateway === undefined ? [] : [`route add default via ${gateway} dev eth0`]),
   );
@@ -57,10 +60,10 @@ export async function createVm(options: VmOptions): Promise<Vm> {
     await namespace.run('ip', ['-6', 'addr', 'add', ipv6.address, 'dev', 'eth0']);
     await namespace.run('ip', ['-6', 'route', 'add', 'default', 'via', ipv6.gateway, 'dev', 'eth0']);
   }
-  if (forwards === true) await namespace.run('sh', ['-ec', forwarding]);
+  if (forwards === true) await allowForwarding(namespace);
   // A veth leaves checksums to hardware it does not have; conntrack in userspace then finds every segment invalid.
   await namespace.run('ethtool', ['-K', 'eth0', 'tx', 'off']);
-  return { name: options.name, namespace, vif, hypervisor, options, servers: [] };
+  return { name: options.name, namespace, vif, hypervisor, options };
 }
 
 /** What libvirt or Neutron does when the VM starts: a port on the integration bridge that carries the iface-id. */
@@ -84,11 +87,11 @@ export async function move(vm: Vm, target: Hypervisor, bridge?: string): Promise
   await plug(vm, bridge);
 }
 
-/** Answers every TCP connection to the port with one line, then closes. */
-export function serve(vm: Vm, port: number, answer: string, env: NodeJS.ProcessEnv): void {
+/** Answers every TCP connection to the port with one line, then closes. It ends with this process. */
+export function serve(namespace: NetworkNamespace, port: number, answer: string, env: NodeJS.ProcessEnv): void {
   const [program, ...args] = [
-    ...vm.namespace.prefix,
+    ...namespace.prefix,
     ...['socat', `TCP4-LISTEN:${port},reuseaddr,fork,backlog=64`, `SYSTEM:echo ${answer}`],
   ];
-  vm.servers.push(startDaemon(program ?? 'nsenter', args, { env }));
+  startDaemon(program ?? 'nsenter', args, { env });
 }

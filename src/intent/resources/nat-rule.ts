@@ -9,7 +9,7 @@ export const natRule = defineResource({
   summary: 'What a public address of a network stands for: its way out, one port of its, or some ports of its',
   spec: Type.Object(
     {
-      kind: Type.Union([Type.Literal('source'), Type.Literal('static'), Type.Literal('port-forward')], {
+      type: Type.Union([Type.Literal('source'), Type.Literal('static'), Type.Literal('port-forward')], {
         description:
           'source: what goes out from tiers gets the address; static: it stands for a port, both ways; port-forward: some of its ports do, inward',
       }),
@@ -56,7 +56,7 @@ export const natRule = defineResource({
   tenantReads: true,
   columns: [
     { title: 'NAME', field: '/name' },
-    { title: 'KIND', field: '/kind' },
+    { title: 'TYPE', field: '/type' },
     { title: 'PUBLIC-IP', field: '/publicIp' },
     { title: 'PROTOCOL', field: '/protocol' },
     { title: 'PUBLIC-PORTS', field: '/publicPorts' },
@@ -68,12 +68,12 @@ export const natRule = defineResource({
     { title: 'DESCRIPTION', field: '/description', wide: true },
   ],
   examples: [
-    { name: 'out', parents: ['acme', 'shop'], spec: { kind: 'source', publicIp: 'front' } },
+    { name: 'out', parents: ['acme', 'shop'], spec: { type: 'source', publicIp: 'front' } },
     {
       name: 'https',
       parents: ['acme', 'shop'],
       spec: {
-        kind: 'port-forward',
+        type: 'port-forward',
         publicIp: 'front',
         port: 'web1',
         protocol: 'tcp',
@@ -81,7 +81,7 @@ export const natRule = defineResource({
         privatePorts: '8443',
       },
     },
-    { name: 'mail', parents: ['acme', 'shop'], spec: { kind: 'static', publicIp: 'mail', port: 'web2' } },
+    { name: 'mail', parents: ['acme', 'shop'], spec: { type: 'static', publicIp: 'mail', port: 'web2' } },
   ],
 });
 

@@ -259,6 +259,14 @@ export function ctFlushZone(xid: number, zone: number): Buffer {
   });
 }
 
+/** NXT_SET_CONTROLLER_ID (include/openflow/nicira-ext.h): controller actions with this id come to this connection. */
+export function setControllerId(xid: number, id: number): Buffer {
+  return experimenter(xid, 20, (writer) => {
+    writer.zeros(6);
+    writer.u16(id);
+  });
+}
+
 /** OFPT_PACKET_OUT: run `actions` on a frame as if it had come in by `inPort`. */
 export function packetOut(xid: number, inPort: number, actions: readonly Action[], data: Uint8Array): Buffer {
   return message(messageType.packetOut, xid, (writer) => {

@@ -14,6 +14,8 @@ export const packetInCode = {
   trace: 3,
   /** A probe from one hypervisor to another. */
   probe: 4,
+  /** A request to the services of a gateway host: for the program there, never for the controller. */
+  service: 5,
 } as const;
 
 /** What a router says when it does not pass a packet on: RFC 792, RFC 1812, RFC 4443. */

@@ -152,6 +152,7 @@ const declared = {
     next: ['IngressConntrack', 'LocalOutput'],
     priorities: [
       one(110, 'what the services of a gateway host send, from a gateway of the network'),
+      one(107, "anything else under the MAC of a network's gateway: dropped"),
       one(105, 'what asks the services before it has an address'),
       one(100, 'an address bound at that peer'),
       one(90, 'what was steered to a port at that peer'),
@@ -169,6 +170,7 @@ const declared = {
     next: ['NeighbourResponder', 'Gateway', 'SteeringReturn', 'ServiceRequest'],
     priorities: [
       one(210, 'requests to DHCP servers and router solicitations'),
+      one(205, "the MAC of the network's gateway: dropped"),
       one(200, "router and neighbour advertisements, redirects, a DHCP server's answers: dropped"),
       one(150, 'neighbour solicitations'),
       one(100, 'IP (fragments too) and ARP with the addresses of the port'),
@@ -204,6 +206,7 @@ const declared = {
     next: ['EgressConntrack', 'ServiceRequest'],
     priorities: [
       one(110, 'to the address of metadata and names'),
+      one(105, 'anything else to it: dropped'),
       one(100, 'an echo request to a gateway address'),
       one(1, 'everything else'),
     ],

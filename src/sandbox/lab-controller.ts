@@ -26,8 +26,13 @@ export type LabController = {
   api(method: string, path: string, body?: unknown, options?: ApiOptions): Promise<ApiAnswer>;
   /** A request as admin; resolves with the body. @throws Error when the answer is not 2xx. */
   admin: Admin;
-  /** Connects the hypervisor as its admin would (set-manager), approves it under its name, and waits for its br-int. */
-  join(hypervisor: LabHypervisor): Promise<void>;
+  /** As seen from the namespaces of hypervisors. */
+  apiUrl(): string;
+  /**
+   * Connects the hypervisor as its admin would (set-manager), approves it under its name, and waits for its br-int. `spec`:
+   * what is said of it beside.
+   */
+  join(hypervisor: LabHypervisor, spec?: { gateway: boolean }): Promise<void>;
   /** Waits until the port is bound and programmed where it is bound. @param path tenants/T/networks/N/ports/P */
   portReady(path: string, timeout?: number): Promise<void>;
 };
@@ -72,11 +77,17 @@ export function createLabController(enclosure: Enclosure, directory: string): La
         ...options,
         token: options.token ?? tokenIn(started().adminTokenFile),
       }),
-    async join(hypervisor) {
+    apiUrl() {
+      const { apiUrl } = started();
+      if (apiUrl === undefined) throw new Error('the controller listens on its socket alone');
+      return apiUrl;
+    },
+    async join(hypervisor, spec) {
       await hypervisor.vsctl('set-manager', ...started().managers);
       await admin('PUT', `/v1/hypervisors/${hypervisor.name}`, {
         admission: 'approved',
         systemId: hypervisor.systemId,
+        ...spec,
       });
       await hypervisor.vsctl('wait-until', 'Bridge', 'br-int', 'datapath_id!=[]');
     },

@@ -1,0 +1,137 @@
+/**
+ * Two tenants with the same addresses on two hypervisors, two gateways, and what is outside: a router, which is the next hop
+ * of the pools, and a client behind it. hv1 has a way to the public network of its own, hv2 has none.
+ */
+import type { TestContext } from 'vitest';
+import { buildOutside, type Outside, outside, publicLink } from '../../src/sandbox/outside.ts';
+import { type Lab, type LabHypervisor, type LabVm, openLabOrSkip } from '../support/lab.ts';
+
+export const tenants = ['acme', 'umbrella'] as const;
+export type Tenant = (typeof tenants)[number];
+
+const places = {
+  web1: { tier: 'web', host: 11, on: { acme: 'hv1', umbrella: 'hv2' } },
+  web2: { tier: 'web', host: 12, on: { acme: 'hv2', umbrella: 'hv1' } },
+  db1: { tier: 'db', host: 11, on: { acme: 'hv2', umbrella: 'hv2' } },
+} as const;
+export type VmName = keyof typeof places;
+const names = Object.keys(places) as VmName[];
+
+const subnet = { web: 1, db: 2 } as const;
+export const ipOf = (name: VmName): string => `10.0.${subnet[places[name].tier]}.${places[name].host}`;
+export const macOf = (name: VmName): string => `02:00:00:00:0${subnet[places[name].tier]}:${places[name].host}`;
+export const networkOf = (tenant: Tenant): string => `tenants/${tenant}/networks/shop`;
+
+export type Resource = { path: string; spec?: unknown; delete?: true };
+
+export type OutsideCloud = AsyncDisposable &
+  Outside & {
+    lab: Lab;
+    hv1: LabHypervisor;
+    hv2: LabHypervisor;
+    gateways: readonly [LabHypervisor, LabHypervisor];
+    vms: Record<Tenant, Record<VmName, LabVm>>;
+    /** Until every switch has it. */
+    apply(resources: Resource[]): Promise<void>;
+    /** Answers with the address it was given. */
+    publicIp(tenant: Tenant, name: string, spec?: object): Promise<string>;
+  };
+
+/** The pools: `public` of the untagged network, `tagged` of its VLAN. Their router is asked for its MAC. */
+const commons: Resource[] = [
+  { path: 'provider-networks/internet', spec: { physicalNetwork: outside.physicalNetwork } },
+  {
+    path: 'provider-networks/tagged',
+    spec: { physicalNetwork: outside.physicalNetwork, vlan: outside.tagged.vlan },
+  },
+  {
+    path: 'ip-pools/public',
+    spec: {
+      providerNetwork: 'internet',
+      cidr: outside.flat.cidr,
+      gateway: outside.flat.gateway,
+      ranges: ['203.0.113.10-203.0.113.99'],
+    },
+  },
+  {
+    path: 'ip-pools/tagged',
+    spec: { providerNetwork: 'tagged', cidr: outside.tagged.cidr, gateway: outside.tagged.gateway },
+  },
+];
+
+/** In both tiers everything may go out; nothing may come in but what a test allows. */
+function ordersOf(tenant: Tenant): Resource[] {
+  const network = networkOf(tenant);
+  return [
+    { path: `tenants/${tenant}`, spec: {} },
+    { path: network, spec: { offering: 'basic', cidr: '10.0.0.0/16' } },
+    ...(['web', 'db'] as const).flatMap((tier) => [
+      { path: `${network}/tiers/${tier}`, spec: { cidr: `10.0.${subnet[tier]}.0/24` } },
+      {
+        path: `${network}/rules/${tier}-out`,
+        spec: { action: 'allow', priority: 1000, from: { tier }, to: { any: true }, protocol: 'any' },
+      },
+    ]),
+    ...names.map((name) => ({
+      path: `${network}/ports/${name}`,
+      spec: { tier: places[name].tier, mac: macOf(name), ips: [ipOf(name)], ifaceId: `${tenant}-${name}` },
+    })),
+  ];
+}
+
+export async function openOutsideCloud(context: Pick<TestContext, 'skip'>): Promise<OutsideCloud> {
+  const lab = await openLabOrSkip(context);
+  try {
+    const [around] = await Promise.all([buildOutside(lab), lab.startController()]);
+    const [hv1, hv2, ...gateways] = await Promise.all([
+      lab.addHypervisor('hv1', { physical: [publicLink] }),
+      lab.addHypervisor('hv2'),
+      lab.addHypervisor('gw1', { physical: [publicLink] }),
+      lab.addHypervisor('gw2', { physical: [publicLink] }),
+    ]);
+    await Promise.all([
+      lab.join(hv1),
+      lab.join(hv2),
+      ...gateways.map((gateway) => lab.join(gateway, { gateway: true })),
+    ]);
+    const apply: OutsideCloud['apply'] = async (resources) => {
+      await lab.admin('POST', '/v1/apply', { resources, wait: 'programmed', timeout: '20s' });
+    };
+    await apply([...commons, ...tenants.flatMap(ordersOf)]);
+    const vmsOf = async (tenant: Tenant): Promise<Record<VmName, LabVm>> => {
+      const made = names.map(async (name): Promise<[VmName, LabVm]> => {
+        const vm = await lab.addVm({
+          name: `${tenant}-${name}`,
+          hypervisor: places[name].on[tenant],
+          mac: macOf(name),
+          address: `${ipOf(name)}/24`,
+          gateway: `10.0.${subnet[places[name].tier]}.1`,
+          ifaceId: `${tenant}-${name}`,
+        });
+        await vm.plug();
+        await lab.portReady(`${networkOf(tenant)}/ports/${name}`);
+        return [name, vm];
+      });
+      return Object.fromEntries(await Promise.all(made)) as Record<VmName, LabVm>;
+    };
+    const [acme, umbrella] = await Promise.all(tenants.map(vmsOf));
+    return {
+      ...around,
+      lab,
+      hv1,
+      hv2,
+      gateways: gateways as [LabHypervisor, LabHypervisor],
+      vms: { acme: acme!, umbrella: umbrella! },
+      apply,
+      async publicIp(tenant, name, spec = {}) {
+        const path = `${networkOf(tenant)}/public-ips/${name}`;
+        await apply([{ path, spec }]);
+        return ((await lab.admin('GET', `/v1/${path}`)) as { address: string }).address;
+      },
+      [Symbol.asyncDispose]: () => lab[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await lab[Symbol.asyncDispose]();
+    throw error;
+  }
+}

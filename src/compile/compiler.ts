@@ -5,16 +5,20 @@
 import { hashBytes } from '../drivers/hash.ts';
 import type { HypervisorNumber, Pass, UnitKey } from '../drivers/switch-plugin.ts';
 import type { Path, ResourceChange } from '../intent/model.ts';
-import type { PlacementEffect } from '../inventory/placement.ts';
+import type { GatewayEffect, PlacementEffect } from '../inventory/placement.ts';
 import type { Flow, Meter } from '../pipeline/flow.ts';
-import { dirtyByCommit, dirtyByFleet, dirtyByPlacement } from './dirty.ts';
+import { dirtyByCommit, dirtyByFleet, dirtyByGateways, dirtyByPlacement } from './dirty.ts';
 import { extraUnits } from './extra-addresses.ts';
 import { admitUnits, baseUnit, tunnelUnit } from './fabric.ts';
+import { failoverUnits } from './failover.ts';
+import { gatewayUnits } from './gateway.ts';
+import { ipPoolUnits } from './ip-pool.ts';
 import { peeringUnits } from './peering.ts';
 import { policyUnits } from './policies.ts';
 import { portUnits } from './port.ts';
 import { routeUnits } from './route.ts';
 import { judgeUnit, ruleUnits } from './rules.ts';
+import { servicesUnits } from './services.ts';
 import { Shapes } from './shapes.ts';
 import type { CompileState, Subject, Unit } from './state.ts';
 import { steeringUnits } from './steering.ts';
@@ -86,6 +90,11 @@ export class Compiler {
 
   markPlacement(effect: PlacementEffect): void {
     for (const s of dirtyByPlacement(this.#state, effect)) this.#dirty.add(s);
+  }
+
+  markGateways(effect: GatewayEffect): void {
+    for (const s of dirtyByGateways(this.#state, effect)) this.#dirty.add(s);
+    this.#shapes.touch(effect.network);
   }
 
   /** Compiles what is dirty. Units that come out as they were are not in the delta. */
@@ -230,6 +239,8 @@ export class Compiler {
     yield 'base';
     for (const [port] of placement.ports()) yield `port:${port}`;
     for (const network of placement.networks()) {
+      yield `gateway:${network}`;
+      yield `services:${network}`;
       const buckets = new Set<Subject>();
       for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
       for (const route of view.children('route', network)) yield `route:${route.path}`;
@@ -247,7 +258,11 @@ export class Compiler {
       yield `admit:${tenant}`;
       for (const peering of view.children('peering', tenant)) yield `peering:${peering.path}`;
     }
-    for (const from of hypervisors.keys()) for (const to of placement.peersOf(from)) yield `tunnel:${from}:${to}`;
+    for (const pool of view.children('ip-pool', '')) yield `ip-pool:${pool.path}`;
+    for (const from of hypervisors.keys()) {
+      yield `failover:${from}`;
+      for (const to of placement.peersOf(from)) yield `tunnel:${from}:${to}`;
+    }
   }
 
   /** What commits like these would dirty, compiled against the state as it is now. */
@@ -358,6 +373,14 @@ export function compileSubject(state: CompileState, subject: Subject): Unit[] {
       const [from = 0, to = 0] = rest.split(':').map(Number);
       return tunnelUnit(state, from, to);
     }
+    case 'gateway':
+      return gatewayUnits(state, rest as Path);
+    case 'services':
+      return servicesUnits(state, rest as Path);
+    case 'failover':
+      return failoverUnits(state, Number(rest));
+    case 'ip-pool':
+      return ipPoolUnits(state, rest as Path);
     case 'judge':
       return judgeUnit(state, rest as Path);
     case 'policies': {

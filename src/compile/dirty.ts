@@ -1,7 +1,8 @@
 /** Which subjects a change touches. Costs what the change touches; what it misses, full recompute would find. */
+import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
 import type { Path, Resource, ResourceChange, View } from '../intent/model.ts';
 import { parentPath } from '../inventory/paths.ts';
-import type { PlacementEffect } from '../inventory/placement.ts';
+import type { GatewayEffect, PlacementEffect } from '../inventory/placement.ts';
 import { hostsOf } from './alternatives.ts';
 import { hasExtras } from './extra-addresses.ts';
 import { peersOf } from './routing.ts';
@@ -80,17 +81,43 @@ export function* dirtyByPlacement(state: CompileState, effect: PlacementEffect):
       for (const port of placement.boundPortsOf(peer.path)) yield `port:${port}`;
       yield `extra:${peer.path}`;
     }
-  }
-  if (effect.tenantHosts.length > 0) {
-    const tenant = parentPath(network);
-    yield `admit:${tenant}`;
-    for (const policy of view.referrers(tenant)) if (policy.kind === 'policy') yield policyBucket(policy);
-    for (const host of effect.tenantHosts) {
-      for (const peer of placement.hostsOfTenant(tenant)) {
-        if (peer === host) continue;
-        yield `tunnel:${host}:${peer}`;
-        yield `tunnel:${peer}:${host}`;
-      }
+    yield `gateway:${network}`;
+    yield `services:${network}`;
+  } else if (publishes(view, effect.port)) yield `gateway:${network}`;
+  yield* dirtyByTenantHosts(state, parentPath(network), effect.tenantHosts);
+}
+
+/** Whether NAT rules lead to the port. */
+function publishes(view: View, port: Path): boolean {
+  for (const r of view.referrers(port)) if (r.kind === 'nat-rule') return true;
+  return false;
+}
+
+/** Other gateways of a network, which none may have had before, or has from here on. */
+export function* dirtyByGateways(state: CompileState, { network, tenantHosts }: GatewayEffect): Iterable<Subject> {
+  const { view, placement } = state;
+  for (const port of placement.boundPortsOf(network)) yield `port:${port}`;
+  for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
+  for (const route of view.children('route', network)) yield `route:${route.path}`;
+  yield `extra:${network}`;
+  yield `gateway:${network}`;
+  yield `services:${network}`;
+  yield* dirtyByTenantHosts(state, parentPath(network), tenantHosts);
+}
+
+function* dirtyByTenantHosts(
+  { view, placement }: CompileState,
+  tenant: Path,
+  hosts: readonly HypervisorNumber[],
+): Iterable<Subject> {
+  if (hosts.length === 0) return;
+  yield `admit:${tenant}`;
+  for (const policy of view.referrers(tenant)) if (policy.kind === 'policy') yield policyBucket(policy);
+  for (const host of hosts) {
+    for (const peer of placement.hostsOfTenant(tenant)) {
+      if (peer === host) continue;
+      yield `tunnel:${host}:${peer}`;
+      yield `tunnel:${peer}:${host}`;
     }
   }
 }

@@ -20,7 +20,7 @@ import {
   virtualFromTunnel,
 } from '../pipeline/stages/virtual-address.ts';
 import { type BoundPort, boundPort, type Claim, claimantsAt } from './bound.ts';
-import { isRouted, peersOf, switchesOf } from './routing.ts';
+import { isRouted, peersOf, reachOf, switchesOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
 
 /** An address and who may have it, each under which MAC. */
@@ -34,7 +34,7 @@ export function hasExtras(port: Resource<'port'> | undefined): boolean {
 export function extraUnits(state: CompileState, network: Path): Unit[] {
   const { view } = state;
   const owner = view.getAs('network', network);
-  const on = switchesOf(state, network);
+  const on = reachOf(state, network);
   if (owner === undefined || on.length === 0) return [];
   const ports = boundPorts(state, network);
   if (ports.length === 0) return [];
@@ -42,7 +42,7 @@ export function extraUnits(state: CompileState, network: Path): Unit[] {
   const units: Unit[] = [];
   const everywhere = shared.flatMap(({ prefix, by: [{ port, mac }] }): Flow[] => {
     const as = { ...port, mac, ips: [prefix], isRouter: false };
-    return [...answerNeighbours(as), ...(isRouted(view, network) ? nextHops(as) : [])];
+    return [...answerNeighbours(as), ...(isRouted(state, network) ? nextHops(as) : [])];
   });
   if (everywhere.length > 0) units.push({ key: `extra/${owner.number}`, on, flows: everywhere });
   for (const hypervisor of on) {
@@ -58,7 +58,7 @@ export function extraUnits(state: CompileState, network: Path): Unit[] {
  */
 function beyond(state: CompileState, network: Path, shared: readonly Virtual[]): Unit[] {
   const { view } = state;
-  const [number, on] = [view.getAs('network', network)?.number, switchesOf(state, network)];
+  const [number, on] = [view.getAs('network', network)?.number, reachOf(state, network)];
   const units: Unit[] = [];
   const others = new Set<HypervisorNumber>();
   for (const peer of peersOf(view, network)) {

@@ -12,7 +12,7 @@ import { nextHops } from '../pipeline/stages/router.ts';
 import { admitSource, lookupFromTunnel } from '../pipeline/stages/tunnel.ts';
 import { boundPort } from './bound.ts';
 import { qosOf } from './qos.ts';
-import { isRouted, peersOf, switchesOf } from './routing.ts';
+import { isRouted, peersOf, reachOf, switchesOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
 
 export function portUnits(state: CompileState, path: Path): Unit[] {
@@ -23,7 +23,7 @@ export function portUnits(state: CompileState, path: Path): Unit[] {
   // The same wherever the network is.
   const everywhere = [
     ...answerNeighbours({ ...bound, isRouter: false }),
-    ...(isRouted(view, port.parent) ? nextHops(bound) : []),
+    ...(isRouted(state, port.parent) ? nextHops(bound) : []),
   ];
   const units: Unit[] = [];
   if (bound.ofport > 0) {
@@ -55,12 +55,22 @@ export function portUnits(state: CompileState, path: Path): Unit[] {
       flows: [...lookupRemote(remote), ...admitSource(remote), ...everywhere],
     });
   }
+  // Gateways that have no port of the network send to it and get from it, and answer nobody for it.
+  const reach = reachOf(state, port.parent);
+  const gateways = reach.filter((h) => h !== bound.hypervisor && !network.includes(h));
+  if (gateways.length > 0) {
+    units.push({
+      key: `port/${port.number}/gateway`,
+      on: gateways,
+      flows: [...lookupRemote(remote), ...admitSource(remote), ...nextHops(bound)],
+    });
+  }
   // The sender is on a switch of a peered network, and finds the port there; and the other way round, its packets are
   // admitted there.
   const beyond = new Set<HypervisorNumber>();
   for (const peer of peersOf(view, port.parent)) {
     const on = switchesOf(state, peer.path).filter((h) => h !== bound.hypervisor);
-    for (const h of on) if (!network.includes(h)) beyond.add(h);
+    for (const h of on) if (!reach.includes(h)) beyond.add(h);
     if (on.length > 0)
       units.push({ key: `port/${port.number}/in/${peer.number}`, on, flows: admitSource(remote, peer.id) });
   }

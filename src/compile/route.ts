@@ -12,7 +12,7 @@ import { lookupRouted, routedFromTunnel } from '../pipeline/stages/virtual-addre
 import { ip, ipPrefix } from './addresses.ts';
 import { boundPort, type Claim, claimantsAt } from './bound.ts';
 import { portFacts } from './facts.ts';
-import { switchesOf } from './routing.ts';
+import { reachOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
 
 type Hop = { port: Resource<'port'>; facts: PortFacts; mac: number };
@@ -20,7 +20,7 @@ type Hop = { port: Resource<'port'>; facts: PortFacts; mac: number };
 export function routeUnits(state: CompileState, path: Path): Unit[] {
   const { view } = state;
   const route = view.getAs('route', path);
-  const on = route === undefined ? [] : switchesOf(state, route.parent);
+  const on = route === undefined ? [] : reachOf(state, route.parent);
   const hops = route === undefined ? [] : nextHops(view, route);
   const [first] = hops;
   // Ports that share the address and not the MAC would each forward what they get.

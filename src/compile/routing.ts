@@ -6,13 +6,17 @@ import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
 import type { CompileState } from './state.ts';
 
-export function isRouted(view: View, network: Path): boolean {
+export function isRouted({ view, placement }: Routed, network: Path): boolean {
+  // The way out is beyond the router.
+  if (placement.gatewaysOf(network).length > 0) return true;
   if (view.count('tier', network) > 1 || view.count('route', network) > 0) return true;
   // What a port gives back to its router is routed on, in one tier too.
   if (view.count('steering', network) > 0) return true;
   for (const _ of peersOf(view, network)) return true;
   return false;
 }
+
+type Routed = Pick<CompileState, 'view' | 'placement'>;
 
 /** Networks joined with this one. */
 export function* peersOf(view: View, network: Path): Iterable<Resource<'network'>> {
@@ -26,12 +30,17 @@ export function* peersOf(view: View, network: Path): Iterable<Resource<'network'
 }
 
 /** All of it as one text: while it stays the same, ports need no look. */
-export function shape(view: View, network: Path): string {
-  const peers = [...peersOf(view, network)].map(({ number }) => number).sort();
-  return peers.length > 0 ? `routed ${peers.join(' ')}` : isRouted(view, network) ? 'routed' : '';
+export function shape(state: Routed, network: Path): string {
+  const peers = [...peersOf(state.view, network)].map(({ number }) => number).sort();
+  return peers.length > 0 ? `routed ${peers.join(' ')}` : isRouted(state, network) ? 'routed' : '';
 }
 
-/** Switches of a network that are programmed. */
+/** Switches with ports of a network, those that are programmed. */
 export function switchesOf({ placement, hypervisors }: CompileState, network: Path): HypervisorNumber[] {
   return placement.hostsOfNetwork(network).filter((h) => hypervisors.has(h));
+}
+
+/** Those, and the network's gateways. */
+export function reachOf({ placement, hypervisors }: CompileState, network: Path): HypervisorNumber[] {
+  return placement.reachOfNetwork(network).filter((h) => hypervisors.has(h));
 }

@@ -28,7 +28,7 @@ export class Shapes {
   /** Subjects of networks that have another shape than was known; it is from here on. */
   *settle(): Iterable<Subject> {
     for (const network of this.#open) {
-      const now = shape(this.#state.view, network);
+      const now = shape(this.#state, network);
       if (now === (this.#known.get(network) ?? '')) continue;
       if (now === '') this.#known.delete(network);
       else this.#known.set(network, now);
@@ -39,11 +39,10 @@ export class Shapes {
 
   /** The same for changes that are only staged: nothing is known from it. */
   *differing(changes: Iterable<ResourceChange>): Iterable<Subject> {
-    const { view } = this.#state;
     const networks = new Set<Path>();
     for (const change of changes) for (const network of shapedBy(change)) networks.add(network);
     for (const network of networks)
-      if (shape(view, network) !== (this.#known.get(network) ?? '')) yield* this.#subjects(network);
+      if (shape(this.#state, network) !== (this.#known.get(network) ?? '')) yield* this.#subjects(network);
   }
 
   *#subjects(network: Path): Iterable<Subject> {

@@ -6,7 +6,7 @@ import { answerEcho } from '../pipeline/stages/gateway.ts';
 import { answerNeighbours } from '../pipeline/stages/neighbour.ts';
 import { enterRouter, errorMeter, routerErrors, routeToTier } from '../pipeline/stages/router.ts';
 import { tierFacts } from './facts.ts';
-import { isRouted, switchesOf } from './routing.ts';
+import { isRouted, reachOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
 
 export function tierUnits(state: CompileState, path: Path): Unit[] {
@@ -15,14 +15,14 @@ export function tierUnits(state: CompileState, path: Path): Unit[] {
   const known = tier === undefined ? undefined : tierFacts(view, tier);
   const facts = known === undefined || state.checkMtu ? known : { ...known, mtu: undefined };
   if (tier === undefined || facts === undefined) return [];
-  const on = switchesOf(state, tier.parent);
+  const on = reachOf(state, tier.parent);
   if (on.length === 0) return [];
   const flows = [
     ...answerNeighbours({ ...facts, mac: facts.routerMac, ips: facts.gateways, isRouter: true }),
     ...answerEcho(facts),
   ];
   const meters: Meter[] = [];
-  if (isRouted(view, tier.parent)) {
+  if (isRouted(state, tier.parent)) {
     flows.push(enterRouter(facts), ...prefixesOf(tier.spec).map((p) => routeToTier(facts, p)), ...routerErrors(facts));
     meters.push(errorMeter(facts));
   }

@@ -6,10 +6,13 @@ import type { Logger } from 'pino';
 import { Compiler, type Delta } from '../compile/compiler.ts';
 import type { CompileState, Subject } from '../compile/state.ts';
 import type { ChassisFacts, HypervisorNumber, InterfaceFacts, SwitchPlugin } from '../drivers/switch-plugin.ts';
+import { parseMac } from '../intent/addresses.ts';
 import type { Commit, Path, Resource, View } from '../intent/model.ts';
 import { Bindings, type Decision } from '../inventory/bindings.ts';
 import { datapathIdOf, Fleet, type Member } from '../inventory/fleet.ts';
+import { Gateways } from '../inventory/gateways.ts';
 import { parentPath } from '../inventory/paths.ts';
+import type { GatewayEffect } from '../inventory/placement.ts';
 import type { Zones } from '../inventory/zones.ts';
 import type { Progress } from '../reconcile/progress.ts';
 import type { Store } from '../store/store.ts';
@@ -49,6 +52,7 @@ export class Engine {
   readonly bindings: Bindings;
   readonly compiler: Compiler;
   readonly tunnels: Tunnels;
+  readonly gateways: Gateways;
   readonly #view: View;
   readonly #records: Records;
   readonly #plugin: SwitchPlugin;
@@ -81,6 +85,7 @@ export class Engine {
     this.#log = options.log;
     this.#checkMtu = options.checkMtu ?? true;
     this.bindings = new Bindings(options.view, this.fleet);
+    this.gateways = new Gateways(options.view, this.fleet, this.bindings.placement);
     this.tunnels = new Tunnels(this.fleet, this.bindings.placement, options.plugin);
     this.#flusher = new ZoneFlusher(this.zones, options.plugin, options.progress, options.log, (h) =>
       hypervisorFields(this.fleet, h),
@@ -106,6 +111,16 @@ export class Engine {
       hypervisors: fleet.programmed,
       tunnel: (from, to) => fleet.get(from)?.tunnels.get(to),
       checkMtu: this.#checkMtu,
+      gateways: (network) => placement.gatewaysOf(network),
+      patch: (hypervisor, key) => fleet.get(hypervisor)?.patches.get(key),
+      natZone: (hypervisor, network) => {
+        const uid = this.#view.getAs('network', network)?.uid;
+        return uid === undefined ? undefined : this.zones.zoneOf(hypervisor, uid);
+      },
+      nextHopMac: (pool) => {
+        const given = this.#view.getAs('ip-pool', pool)?.spec.gatewayMac;
+        return given === undefined ? undefined : parseMac(given);
+      },
     };
   }
 
@@ -197,18 +212,21 @@ export class Engine {
     }
     const decisions = this.bindings.decide();
     const zones = decisions.map((d) => this.#zoneFor(d));
-    await this.#records.persist();
     decisions.forEach((decision, i) => {
       const effect = this.bindings.carryOut(decision, zones[i]);
       this.compiler.markPlacement(effect);
       this.#touched.add(decision.port);
       for (const r of this.#view.referrers(decision.port)) if (r.kind === 'steering') this.#touched.add(r.path);
-      for (const h of effect.tenantHosts) {
-        this.tunnels.reconsider(h);
-        for (const peer of this.bindings.placement.hostsOfTenant(parentPath(parentPath(decision.port))))
-          this.tunnels.reconsider(peer);
-      }
+      const network = parentPath(decision.port);
+      // The first port makes a network one that is in use, and with the last it ends.
+      if (effect.networkHosts && this.bindings.placement.hostsOfNetwork(network).length <= 1)
+        this.gateways.touch(network);
+      this.#tenantChanged(parentPath(network), effect.tenantHosts);
     });
+    for (const effect of this.gateways.settle()) this.#gatewaysChanged(effect);
+    for (const h of this.bindings.placement.takeOtherPairs()) this.compiler.mark(`failover:${h}`);
+    // No flow reaches a switch before what it counts on is durable.
+    await this.#records.persist();
     for (const h of this.tunnels.settle()) this.#tunnelsTold.add(h);
     const delta = this.compiler.flush();
     this.#send(delta, revision, deleted);
@@ -232,6 +250,7 @@ export class Engine {
           if (change.kind === 'port' && change.after === undefined) this.#lacksZone.delete(change.path);
           if (change.kind === 'hypervisor' && change.after !== undefined)
             this.#hypervisorChanged(change.before, change.after);
+          this.gateways.touchedBy(change);
           this.compiler.markCommit(change);
         }
         return;
@@ -285,6 +304,19 @@ export class Engine {
     }
   }
 
+  /** Hypervisors came to the tenant, or left it. */
+  #tenantChanged(tenant: Path, hosts: readonly HypervisorNumber[]): void {
+    if (hosts.length === 0) return;
+    for (const h of hosts) this.tunnels.reconsider(h);
+    for (const peer of this.bindings.placement.hostsOfTenant(tenant)) this.tunnels.reconsider(peer);
+  }
+
+  #gatewaysChanged(effect: GatewayEffect): void {
+    this.compiler.markGateways(effect);
+    this.#touched.add(effect.network);
+    this.#tenantChanged(parentPath(effect.network), effect.tenantHosts);
+  }
+
   #hypervisorChanged(before: Resource<'hypervisor'> | undefined, after: Resource<'hypervisor'> | undefined): void {
     const number = (after ?? before)?.id;
     if (number === undefined) return;
@@ -331,6 +363,7 @@ export class Engine {
 
   #rememberChassis(member: Member): void {
     this.#records.remember(member.number, member.facts);
+    this.gateways.touchFleet();
     for (const peer of this.bindings.placement.peersOf(member.number)) this.tunnels.reconsider(peer);
     this.tunnels.reconsider(member.number);
   }

@@ -14,8 +14,10 @@ export type Member = {
   reported: boolean;
   /** OpenFlow ports of its tunnels, by peer. */
   tunnels: Map<HypervisorNumber, number>;
-  /** OpenFlow ports of its patches and services, by key. */
+  /** OpenFlow ports of its patches and of services, by key; 0: remembered from an earlier run. */
   patches: ReadonlyMap<string, number>;
+  /** It has told of its patches in this run. */
+  patchesTold: boolean;
   /** Its switch may be written to: everything that belongs there has been compiled. */
   ready: boolean;
 };
@@ -53,6 +55,7 @@ export class Fleet {
       reported: false,
       tunnels: new Map(),
       patches: new Map(),
+      patchesTold: false,
       ready: false,
     };
     this.#seen.delete(systemId);

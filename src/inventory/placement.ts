@@ -6,12 +6,28 @@ import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
 import type { Path } from '../intent/model.ts';
 import { parentPath } from './paths.ts';
 
-export type Bound = {
+/** Where a port is. */
+export type Home = {
   hypervisor: HypervisorNumber;
-  interface: string;
   /** 0 while the binding is remembered from an earlier run and the hypervisor has not told yet. */
   ofport: number;
   zone: number;
+};
+
+export type Bound = Home & {
+  interface: string;
+  /** Of a device behind a VLAN: where it is too, for as long as the other one is dead. */
+  standby?: Home;
+};
+
+export type GatewayPair = readonly [first: HypervisorNumber, second: HypervisorNumber];
+
+/** What other gateways of a network touch. */
+export type GatewayEffect = {
+  network: Path;
+  before: readonly HypervisorNumber[];
+  /** Hypervisors that the tenant came to or left. */
+  tenantHosts: HypervisorNumber[];
 };
 
 /** What a change of placement touches beyond the port itself. */
@@ -65,8 +81,18 @@ export class Placement {
   readonly #onHost = new Map<HypervisorNumber, Set<Path>>();
   readonly #networkHosts = new Map<Path, Counted<HypervisorNumber>>();
   readonly #networkPorts = new Map<Path, Set<Path>>();
+  /** Hosts of its networks, and their gateways. */
   readonly #tenantHosts = new Map<Path, Counted<HypervisorNumber>>();
   readonly #peers = new Map<HypervisorNumber, Counted<HypervisorNumber>>();
+  /** Of networks that have any: the first is in charge. */
+  readonly #gateways = new Map<Path, readonly HypervisorNumber[]>();
+  readonly #served = new Map<HypervisorNumber, Set<Path>>();
+  /** Hosts and gateways of networks that have gateways, once asked for. */
+  readonly #reach = new Map<Path, readonly HypervisorNumber[]>();
+  /** Pairs of gateways in use at each hypervisor, as one number. */
+  readonly #pairs = new Map<HypervisorNumber, Counted<number>>();
+  /** Hypervisors whose pairs have changed since they were last asked for. */
+  #otherPairs = new Set<HypervisorNumber>();
 
   get(port: Path): Bound | undefined {
     return this.#bound.get(port);
@@ -81,12 +107,16 @@ export class Placement {
   }
 
   portsOn(hypervisor: HypervisorNumber): ReadonlySet<Path> {
-    return this.#onHost.get(hypervisor) ?? new Set();
+    return this.#onHost.get(hypervisor) ?? none;
   }
 
   /** Walks through the ports there. */
   portInZone(hypervisor: HypervisorNumber, zone: number): Path | undefined {
-    for (const port of this.portsOn(hypervisor)) if (this.#bound.get(port)?.zone === zone) return port;
+    for (const port of this.portsOn(hypervisor)) {
+      const bound = this.#bound.get(port);
+      if (bound !== undefined && homes(bound).some((home) => home.hypervisor === hypervisor && home.zone === zone))
+        return port;
+    }
     return undefined;
   }
 
@@ -94,16 +124,32 @@ export class Placement {
     return this.#networkPorts.get(network) ?? [];
   }
 
+  /** Hypervisors that have ports of it. */
   hostsOfNetwork(network: Path): readonly HypervisorNumber[] {
     return sorted(this.#networkHosts.get(network));
   }
 
+  /** Hypervisors that have ports of it, and its gateways. */
+  reachOfNetwork(network: Path): readonly HypervisorNumber[] {
+    const gateways = this.#gateways.get(network);
+    if (gateways === undefined) return this.hostsOfNetwork(network);
+    let reach = this.#reach.get(network);
+    if (reach === undefined) {
+      reach = [...new Set([...this.hostsOfNetwork(network), ...gateways])].sort(ascending);
+      this.#reach.set(network, reach);
+    }
+    return reach;
+  }
+
+  /** Hypervisors that have ports of its networks, or are gateways of them. */
   hostsOfTenant(tenant: Path): readonly HypervisorNumber[] {
     return sorted(this.#tenantHosts.get(tenant));
   }
 
-  networks(): Iterable<Path> {
-    return this.#networkPorts.keys();
+  /** Networks that have bound ports, and others that have gateways. */
+  *networks(): Iterable<Path> {
+    yield* this.#networkPorts.keys();
+    for (const network of this.#gateways.keys()) if (!this.#networkPorts.has(network)) yield network;
   }
 
   tenants(): Iterable<Path> {
@@ -120,59 +166,158 @@ export class Placement {
     return this.#peers.get(one)?.counts.has(other) ?? false;
   }
 
+  /** The first is in charge; none, one or two. */
+  gatewaysOf(network: Path): readonly HypervisorNumber[] {
+    return this.#gateways.get(network) ?? [];
+  }
+
+  /** Networks it is a gateway of. */
+  servedBy(hypervisor: HypervisorNumber): ReadonlySet<Path> {
+    return this.#served.get(hypervisor) ?? none;
+  }
+
+  /** Whether it is a gateway of any network. */
+  isGateway(hypervisor: HypervisorNumber): boolean {
+    return this.#served.has(hypervisor);
+  }
+
+  /**
+   * Pairs of gateways of networks that the hypervisor has to do with: the first is in charge while it is alive. The second may
+   * be the hypervisor itself, the first is not.
+   */
+  *pairsAt(hypervisor: HypervisorNumber): Iterable<GatewayPair> {
+    for (const pair of sorted(this.#pairs.get(hypervisor))) yield [Math.floor(pair / pairBase), pair % pairBase];
+  }
+
+  /** Hypervisors whose pairs of gateways have changed since the last call. */
+  takeOtherPairs(): ReadonlySet<HypervisorNumber> {
+    const others = this.#otherPairs;
+    if (others.size > 0) this.#otherPairs = new Set();
+    return others;
+  }
+
   /** Binds, moves or updates. */
   bind(port: Path, to: Bound): PlacementEffect {
     const before = this.#bound.get(port);
-    let effect: PlacementEffect = { port, networkHosts: false, tenantHosts: [] };
-    if (before === undefined || before.hypervisor !== to.hypervisor) {
-      if (before !== undefined) effect = this.unbind(port);
-      const added = this.#enter(port, to.hypervisor);
-      effect = {
-        port,
-        networkHosts: effect.networkHosts || added.networkHosts,
-        tenantHosts: [...effect.tenantHosts, ...added.tenantHosts],
-      };
-    }
     this.#bound.set(port, to);
-    return effect;
+    if (
+      before !== undefined &&
+      before.hypervisor === to.hypervisor &&
+      before.standby?.hypervisor === to.standby?.hypervisor
+    )
+      return { port, networkHosts: false, tenantHosts: [] };
+    return this.#move(port, before === undefined ? [] : homes(before), homes(to));
   }
 
   unbind(port: Path): PlacementEffect {
     const before = this.#bound.get(port);
     if (before === undefined) return { port, networkHosts: false, tenantHosts: [] };
     this.#bound.delete(port);
-    const host = before.hypervisor;
-    const network = parentPath(port);
-    const tenant = parentPath(network);
-    drop(this.#onHost, host, port);
-    drop(this.#networkPorts, network, port);
-    const networkHosts = leave(this.#networkHosts, network, host);
-    const left = leave(this.#tenantHosts, tenant, host);
-    if (left) {
-      for (const peer of this.hostsOfTenant(tenant)) {
-        leave(this.#peers, host, peer);
-        leave(this.#peers, peer, host);
-      }
-    }
-    return { port, networkHosts, tenantHosts: left ? [host] : [] };
+    return this.#move(port, homes(before), []);
   }
 
-  #enter(port: Path, host: HypervisorNumber): PlacementEffect {
+  /** @param gateways none, one or two; the first is to be in charge */
+  setGateways(network: Path, gateways: readonly HypervisorNumber[]): GatewayEffect {
+    const tenant = parentPath(network);
+    const before = this.gatewaysOf(network);
+    const tenantHosts: HypervisorNumber[] = [];
+    this.#usePair(network, 'leave');
+    if (gateways.length === 0) this.#gateways.delete(network);
+    else this.#gateways.set(network, gateways);
+    this.#reach.delete(network);
+    this.#usePair(network, 'come');
+    for (const h of before) {
+      if (gateways.includes(h)) continue;
+      drop(this.#served, h, network);
+      if (this.#leaveTenant(tenant, h)) tenantHosts.push(h);
+    }
+    for (const h of gateways) {
+      if (before.includes(h)) continue;
+      put(this.#served, h, network);
+      if (this.#joinTenant(tenant, h)) tenantHosts.push(h);
+    }
+    return { network, before, tenantHosts };
+  }
+
+  #move(port: Path, from: readonly Home[], to: readonly Home[]): PlacementEffect {
     const network = parentPath(port);
     const tenant = parentPath(network);
-    put(this.#onHost, host, port);
-    put(this.#networkPorts, network, port);
-    const networkHosts = counted(this.#networkHosts, network).add(host);
-    const others = this.hostsOfTenant(tenant);
-    const came = counted(this.#tenantHosts, tenant).add(host);
-    if (came) {
-      for (const peer of others) {
-        counted(this.#peers, host).add(peer);
-        counted(this.#peers, peer).add(host);
+    const effect: PlacementEffect = { port, networkHosts: false, tenantHosts: [] };
+    for (const { hypervisor: host } of from) {
+      drop(this.#onHost, host, port);
+      if (leave(this.#networkHosts, network, host)) {
+        effect.networkHosts = true;
+        this.#hostChanged(network, host, 'leave');
       }
+      if (this.#leaveTenant(tenant, host)) effect.tenantHosts.push(host);
     }
-    return { port, networkHosts, tenantHosts: came ? [host] : [] };
+    if (to.length === 0) drop(this.#networkPorts, network, port);
+    else if (from.length === 0) put(this.#networkPorts, network, port);
+    for (const { hypervisor: host } of to) {
+      put(this.#onHost, host, port);
+      if (counted(this.#networkHosts, network).add(host)) {
+        effect.networkHosts = true;
+        this.#hostChanged(network, host, 'come');
+      }
+      if (this.#joinTenant(tenant, host)) effect.tenantHosts.push(host);
+    }
+    return effect;
   }
+
+  /** @returns whether the host is new to the tenant */
+  #joinTenant(tenant: Path, host: HypervisorNumber): boolean {
+    const others = this.hostsOfTenant(tenant);
+    if (!counted(this.#tenantHosts, tenant).add(host)) return false;
+    for (const peer of others) {
+      counted(this.#peers, host).add(peer);
+      counted(this.#peers, peer).add(host);
+    }
+    return true;
+  }
+
+  /** @returns whether the host has left the tenant */
+  #leaveTenant(tenant: Path, host: HypervisorNumber): boolean {
+    if (!leave(this.#tenantHosts, tenant, host)) return false;
+    for (const peer of this.hostsOfTenant(tenant)) {
+      leave(this.#peers, host, peer);
+      leave(this.#peers, peer, host);
+    }
+    return true;
+  }
+
+  /** A host came to the network, or left it. */
+  #hostChanged(network: Path, host: HypervisorNumber, how: 'come' | 'leave'): void {
+    const gateways = this.#gateways.get(network);
+    if (gateways === undefined) return;
+    this.#reach.delete(network);
+    if (gateways.length === 2 && !gateways.includes(host)) this.#usePairAt(host, gateways, how);
+  }
+
+  /** The network's pair comes to, or leaves, each hypervisor that has to do with it. */
+  #usePair(network: Path, how: 'come' | 'leave'): void {
+    const gateways = this.#gateways.get(network);
+    if (gateways?.length !== 2) return;
+    for (const host of this.reachOfNetwork(network)) if (host !== gateways[0]) this.#usePairAt(host, gateways, how);
+  }
+
+  #usePairAt(
+    host: HypervisorNumber,
+    [first = 0, second = 0]: readonly HypervisorNumber[],
+    how: 'come' | 'leave',
+  ): void {
+    const pair = first * pairBase + second;
+    const changed = how === 'come' ? counted(this.#pairs, host).add(pair) : leave(this.#pairs, host, pair);
+    if (changed) this.#otherPairs.add(host);
+  }
+}
+
+const none: ReadonlySet<Path> = new Set();
+
+/** Hypervisor numbers have 16 bits. */
+const pairBase = 2 ** 16;
+
+function homes(bound: Bound): Home[] {
+  return bound.standby === undefined ? [bound] : [bound, bound.standby];
 }
 
 const ascending = (a: number, b: number): number => a - b;

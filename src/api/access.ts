@@ -33,11 +33,12 @@ export function resourceAccess(kind: Kind, action: 'read' | 'write'): AccessRule
 }
 
 export function areaAccess(area: Area, action: 'read' | 'write'): AccessRule {
-  return (principal, { tenant }) => authorise(principal, { action, tenant, area });
+  return (principal, { tenant, hypervisor }) => authorise(principal, { action, tenant, hypervisor, area });
 }
 
-/** Any token: the route confines its answer to what the token may see. */
-export const anyToken: AccessRule = () => undefined;
+/** Any token of people or their programs: the route confines its answer to what the token may see. */
+export const anyToken: AccessRule = ({ role }) =>
+  role === 'gateway-host' ? new Problem('auth.forbidden', `The role ${role} may not ask for this.`) : undefined;
 
 /** @throws TypeError when a route under /v1 is registered without an access rule */
 export function installAccess(app: FastifyInstance, tokens: Tokens, rates: RequestRates): void {

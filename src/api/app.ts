@@ -123,13 +123,14 @@ function parseJson(body: Buffer): unknown {
   return JSON.parse(body.toString('utf8'));
 }
 
-/** Tokens of a tenant go with it: a later tenant of that name is another. */
+/** Tokens of a tenant go with it, and so do those of a hypervisor: a later one of that name is another. */
 function revokeWithTenants({ intent, tokens, log }: Services): () => void {
   return intent.onCommit(({ changes }) => {
     for (const { kind, before, after } of changes) {
-      if (kind !== 'tenant' || before === undefined || after !== undefined) continue;
+      if ((kind !== 'tenant' && kind !== 'hypervisor') || before === undefined || after !== undefined) continue;
       // Invalid when the call returns; should the disk refuse, the next start revokes them.
-      tokens.revokeTenant(before.name).catch((err: unknown) => log.error({ err }, 'tokens of a deleted tenant'));
+      const revoked = kind === 'tenant' ? tokens.revokeTenant(before.name) : tokens.revokeHypervisor(before.name);
+      revoked.catch((err: unknown) => log.error({ err }, `tokens of a deleted ${kind}`));
     }
   });
 }

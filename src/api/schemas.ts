@@ -196,6 +196,7 @@ const TokenSchema = Type.Object(
     id: Type.String(),
     role: Type.Unsafe({ type: 'string', enum: [...roles] }),
     tenant: Type.Optional(Type.String()),
+    hypervisor: Type.Optional(Type.String()),
     description: Type.String(),
     created: Type.Integer({ description: 'Milliseconds since the epoch' }),
     expires: Type.Optional(Type.Integer({ description: 'Milliseconds since the epoch; never when missing' })),

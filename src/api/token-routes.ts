@@ -21,6 +21,7 @@ const TokenBody = Type.Object(
   {
     role: Type.Unsafe<Role>(Type.Union(roles.map((role) => Type.Literal(role)))),
     tenant: Type.Optional(Type.String({ description: 'With role tenant, and only then' })),
+    hypervisor: Type.Optional(Type.String({ description: 'With role gateway-host, and only then' })),
     ttl: Type.Optional(
       Type.Union([Type.Integer({ minimum: 1 }), Type.String({ pattern: durationPattern })], {
         description: 'How long it is valid: seconds, or a duration such as 12h or 90d; for ever when left out',
@@ -152,7 +153,7 @@ class TokenRoutes {
   async create(asker: Asker, { ttl, ...order }: TokenBody): Promise<{ token: Token; secret: string }> {
     const { tokens, writes } = this.#services;
     const also = {
-      expect: order.tenant === undefined ? undefined : this.#mustExist(order.tenant),
+      expect: this.#mustExist('tenant', order.tenant) ?? this.#mustExist('hypervisor', order.hypervisor),
       put: new Map([writes.record(asker, { action: 'create-token', target: 'tokens', tenant: order.tenant })]),
     };
     const { token, secret } = await tokens.create({ ...order, ttl: secondsOf(ttl) }, also);
@@ -175,11 +176,12 @@ class TokenRoutes {
     return { items: records, next: cursor };
   }
 
-  /** A token for a tenant that is deleted at the same moment must not outlive it. @throws Problem reference.dangling */
-  #mustExist(tenant: string): Map<string, number> {
-    const path = formatPath('tenant', '', tenant);
+  /** A token for what is deleted at the same moment must not outlive it. @throws Problem reference.dangling */
+  #mustExist(kind: 'tenant' | 'hypervisor', name: string | undefined): Map<string, number> | undefined {
+    if (name === undefined) return undefined;
+    const path = formatPath(kind, '', name);
     const found = this.#services.intent.get(path);
-    if (found === undefined) throw fieldProblem('reference.dangling', '/tenant', `There is no ${path}`);
+    if (found === undefined) throw fieldProblem('reference.dangling', `/${kind}`, `There is no ${path}`);
     return new Map([[keyOf(path), found.revision]]);
   }
 }

@@ -1,7 +1,7 @@
 /** What each role may, once. */
 import { Problem } from '../problems.ts';
 
-export const roles = ['admin', 'operator', 'orchestrator', 'tenant'] as const;
+export const roles = ['admin', 'operator', 'orchestrator', 'tenant', 'gateway-host'] as const;
 
 export type Role = (typeof roles)[number];
 
@@ -12,6 +12,8 @@ export type Principal = {
   readonly role: Role;
   /** Of the role tenant, and of no other. */
   readonly tenant: string | undefined;
+  /** Of the role gateway-host, and of no other: the hypervisor it runs on. */
+  readonly hypervisor?: string | undefined;
 };
 
 /** What can be asked for that is not a resource. */
@@ -30,6 +32,8 @@ export type Area =
   | 'drivers'
   | 'events'
   | 'flows'
+  /** What the program of a gateway host serves: leases, names, metadata. */
+  | 'gateway-services'
   /** To declare a hypervisor lost: ids are reused then although it has not confirmed. */
   | 'lost-hypervisors'
   /** Compiling everything anew; to write: sending what differs. */
@@ -41,6 +45,8 @@ export type Area =
   | 'where';
 
 type Policy = {
+  /** Has nothing to do with resources, not even those that definitions open to all. */
+  noResources?: true;
   /** What it asks for lies in the token's tenant, or in no tenant. */
   ownTenantOnly: boolean;
   /** Resources beside those a definition opens: tenantReads to be read, writers to be written. */
@@ -65,7 +71,10 @@ const policies: Readonly<Record<Role, Policy>> = {
   },
   orchestrator: {
     ownTenantOnly: false,
-    resources: { read: ['hypervisor'], write: [] },
+    resources: {
+      read: ['hypervisor', 'provider-network', 'ip-pool', 'trunk', 'vlan-attachment'],
+      write: [],
+    },
     areas: { read: ['events', 'trace', 'verify', 'where'], write: ['apply'] },
     restricted: { sees: true, sets: true },
   },
@@ -73,6 +82,13 @@ const policies: Readonly<Record<Role, Policy>> = {
     ownTenantOnly: true,
     resources: { read: [], write: [] },
     areas: { read: ['events', 'trace', 'verify'], write: ['apply'] },
+    restricted: { sees: false, sets: false },
+  },
+  'gateway-host': {
+    noResources: true,
+    ownTenantOnly: true,
+    resources: { read: [], write: [] },
+    areas: { read: ['gateway-services'], write: [] },
     restricted: { sees: false, sets: false },
   },
 };
@@ -89,18 +105,27 @@ export type AccessRequest = {
   action: 'read' | 'write';
   /** Tenant the path names. */
   tenant?: string | undefined;
+  /** Hypervisor the path names. */
+  hypervisor?: string | undefined;
 } & ({ resource: ResourceRights } | { area: Area });
 
 /** Judges by the request alone, before anything is looked up. `apply` is asked for itself, and for each resource in it. */
 export function authorise(principal: Principal, request: AccessRequest): Problem | undefined {
   const policy = policies[principal.role];
   if (policy.ownTenantOnly && request.tenant !== undefined && request.tenant !== principal.tenant) {
-    return new Problem('auth.forbidden', `The token is for tenant ${principal.tenant}.`);
+    return new Problem('auth.forbidden', `The token is for ${belongs(principal)}.`);
+  }
+  if (principal.role === 'gateway-host' && request.hypervisor !== principal.hypervisor) {
+    return new Problem('auth.forbidden', `The token is for ${belongs(principal)}.`);
   }
   const may = 'area' in request ? mayInArea(policy, request) : mayWithResource(principal.role, policy, request);
   if (may) return undefined;
   const what = 'area' in request ? request.area : `resources of kind ${request.resource.kind}`;
   return new Problem('auth.forbidden', `The role ${principal.role} may not ${request.action} ${what} here.`);
+}
+
+function belongs({ tenant, hypervisor }: Principal): string {
+  return hypervisor === undefined ? `tenant ${tenant}` : `gateway host ${hypervisor}`;
 }
 
 function mayInArea({ areas }: Policy, { action, area }: AccessRequest & { area: Area }): boolean {
@@ -110,9 +135,10 @@ function mayInArea({ areas }: Policy, { action, area }: AccessRequest & { area: 
 
 function mayWithResource(
   role: Role,
-  { ownTenantOnly, resources }: Policy,
+  { noResources, ownTenantOnly, resources }: Policy,
   { action, tenant, resource }: AccessRequest & { resource: ResourceRights },
 ): boolean {
+  if (noResources === true) return false;
   const { kind, parent, writers, tenantReads } = resource;
   // What belongs to a tenant is asked for below one; without, as in a list of all tenants, it is everybody's.
   const ofTenants = kind === 'tenant' || parent !== undefined;

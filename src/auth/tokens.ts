@@ -21,6 +21,8 @@ export type TokenOrder = {
   role: Role;
   /** With role tenant, and only then. */
   tenant?: string | undefined;
+  /** With role gateway-host, and only then. */
+  hypervisor?: string | undefined;
   /** Seconds it is valid; for ever when left out. */
   ttl?: number | undefined;
   description?: string | undefined;
@@ -30,6 +32,7 @@ export type Token = {
   id: string;
   role: Role;
   tenant?: string;
+  hypervisor?: string;
   description: string;
   /** Milliseconds since the epoch. */
   created: number;
@@ -44,13 +47,19 @@ export type Minted = { secret: string; record: TokenRecord };
 
 /** @throws Problem `request.invalid` naming the field. */
 export function mint(order: TokenOrder, now: number): Minted {
-  const { role, tenant, ttl, description = '' } = order;
+  const { role, tenant, hypervisor, ttl, description = '' } = order;
   if (!roles.includes(role)) throw fieldProblem('request.invalid', '/role', `Roles are ${roles.join(', ')}.`);
   if (role === 'tenant' && (tenant === undefined || tenant === '')) {
     throw fieldProblem('request.invalid', '/tenant', 'A token of role tenant names its tenant.');
   }
   if (role !== 'tenant' && tenant !== undefined) {
     throw fieldProblem('request.invalid', '/tenant', `A token of role ${role} belongs to no tenant.`);
+  }
+  if (role === 'gateway-host' && (hypervisor === undefined || hypervisor === '')) {
+    throw fieldProblem('request.invalid', '/hypervisor', 'A token of role gateway-host names its hypervisor.');
+  }
+  if (role !== 'gateway-host' && hypervisor !== undefined) {
+    throw fieldProblem('request.invalid', '/hypervisor', `A token of role ${role} belongs to no hypervisor.`);
   }
   if (ttl !== undefined && !(Number.isInteger(ttl) && ttl >= 1 && ttl <= longestTtl)) {
     throw fieldProblem('request.invalid', '/ttl', `Seconds, 1 to ${longestTtl}.`);
@@ -63,6 +72,7 @@ export function mint(order: TokenOrder, now: number): Minted {
     id: randomBytes(8).toString('hex'),
     role,
     ...(tenant !== undefined && { tenant }),
+    ...(hypervisor !== undefined && { hypervisor }),
     description,
     created: now,
     ...(ttl !== undefined && { expires: now + ttl * 1000 }),
@@ -143,9 +153,18 @@ export class Tokens {
     return await this.#revokeWhere((record) => record.tenant === tenant, also);
   }
 
-  /** The same for all tenants that `exists` denies: to be called at the start, for a stop between the two. */
-  async revokeOrphans(exists: (tenant: string) => boolean): Promise<number> {
-    return await this.#revokeWhere(({ tenant }) => tenant !== undefined && !exists(tenant));
+  /** The same of a hypervisor. */
+  async revokeHypervisor(hypervisor: string): Promise<number> {
+    return await this.#revokeWhere((record) => record.hypervisor === hypervisor);
+  }
+
+  /** The same for all owners that `exists` denies: to be called at the start, for a stop between the two. */
+  async revokeOrphans(exists: (kind: 'tenant' | 'hypervisor', name: string) => boolean): Promise<number> {
+    return await this.#revokeWhere(
+      ({ tenant, hypervisor }) =>
+        (tenant !== undefined && !exists('tenant', tenant)) ||
+        (hypervisor !== undefined && !exists('hypervisor', hypervisor)),
+    );
   }
 
   /** Removes tokens that expired at least `age` milliseconds ago; resolves to how many they were. */
@@ -182,8 +201,9 @@ export class Tokens {
   }
 
   #hold(record: TokenRecord): void {
-    const { id, role, tenant, expires = Number.POSITIVE_INFINITY } = record;
-    const held: Held = { record, principal: Object.freeze({ token: id, role, tenant }), expires };
+    const { id, role, tenant, hypervisor, expires = Number.POSITIVE_INFINITY } = record;
+    const principal: Principal = { token: id, role, tenant, ...(hypervisor !== undefined && { hypervisor }) };
+    const held: Held = { record, principal: Object.freeze(principal), expires };
     this.#byId.set(id, held);
     this.#byHash.set(record.hash, held);
   }

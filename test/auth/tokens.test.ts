@@ -17,26 +17,28 @@ function setUp(disk = new MemoryDisk(), limits = {}) {
 }
 
 describe('a token', () => {
-  test.each<[Role, string | undefined]>([
+  test.each<[Role, string | undefined, string?]>([
     ['admin', undefined],
     ['operator', undefined],
     ['orchestrator', undefined],
     ['tenant', 'acme'],
-  ])('of role %s is known by its secret, also after a restart', async (role, tenant) => {
+    ['gateway-host', undefined, 'gw1'],
+  ])('of role %s is known by its secret, also after a restart', async (role, tenant, hypervisor) => {
     const { load, clock } = setUp();
     const tokens = await load();
-    const { token, secret, revision } = await tokens.create({ role, tenant, description: 'for tests' });
+    const { token, secret, revision } = await tokens.create({ role, tenant, hypervisor, description: 'for tests' });
     expect(secret).toMatch(/^kw_[\w-]{43}$/);
     expect(token.id).toMatch(/^[0-9a-f]{16}$/);
     expect(token).toEqual({
       id: token.id,
       role,
       ...(tenant && { tenant }),
+      ...(hypervisor && { hypervisor }),
       description: 'for tests',
       created: clock.now,
     });
     expect(revision).toBe(1);
-    const principal = { token: token.id, role, tenant };
+    const principal = { token: token.id, role, tenant, ...(hypervisor && { hypervisor }) };
     expect(tokens.authenticate(secret)).toEqual(principal);
     expect((await load()).authenticate(secret)).toEqual(principal);
     expect((await load()).get(token.id)).toEqual(token);
@@ -135,6 +137,9 @@ describe('a token', () => {
     ['/tenant', { role: 'tenant' }],
     ['/tenant', { role: 'tenant', tenant: '' }],
     ['/tenant', { role: 'admin', tenant: 'acme' }],
+    ['/hypervisor', { role: 'gateway-host' }],
+    ['/hypervisor', { role: 'tenant', tenant: 'acme', hypervisor: 'gw1' }],
+    ['/tenant', { role: 'gateway-host', tenant: 'acme', hypervisor: 'gw1' }],
     ['/ttl', { role: 'admin', ttl: 0 }],
     ['/ttl', { role: 'admin', ttl: 1.5 }],
     ['/ttl', { role: 'admin', ttl: 11 * 365 * day }],
@@ -166,9 +171,20 @@ describe('tokens of a tenant', () => {
     disk.refusal = undefined;
     const restarted = await setUp(disk).load();
     expect(restarted.authenticate(made[2]!.secret)).toBeDefined();
-    expect(await restarted.revokeOrphans((tenant) => tenant !== 'acme2')).toBe(1);
+    expect(await restarted.revokeOrphans((_, name) => name !== 'acme2')).toBe(1);
     expect(restarted.list()).toEqual([admin.token]);
-    expect(await restarted.revokeOrphans(() => false)).toBe(0);
+    const gateways = await Promise.all(
+      ['gw1', 'gw2', 'gw3'].map((hypervisor) => restarted.create({ role: 'gateway-host', hypervisor })),
+    );
+    expect(await restarted.revokeHypervisor('gw1')).toBe(1);
+    expect(await restarted.revokeOrphans((kind, name) => kind === 'hypervisor' && name === 'gw2')).toBe(1);
+    expect(gateways.map(({ secret }) => restarted.authenticate(secret)?.hypervisor)).toEqual([
+      undefined,
+      'gw2',
+      undefined,
+    ]);
+    expect(restarted.list()).toHaveLength(2);
+    expect(await restarted.revokeOrphans(() => false)).toBe(1);
   });
 
   test('in great number are revoked within the limits of a commit', async () => {

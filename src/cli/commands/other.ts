@@ -27,13 +27,14 @@ export const otherCommands: Command[] = [
         required: true,
         placeholder: 'ROLE',
         description:
-          'admin, operator (hypervisors; reads the rest), orchestrator (tenants and what is theirs), or tenant:NAME',
+          'admin, operator (hypervisors; reads the rest), orchestrator (tenants and what is theirs), tenant:NAME, or gateway-host:HYPERVISOR (for keyway gateway-host there)',
         complete: {
           members: [
             { name: 'admin', bare: true },
             { name: 'operator', bare: true },
             { name: 'orchestrator', bare: true },
             { name: 'tenant:', names: 'tenant' },
+            { name: 'gateway-host:', names: 'hypervisor' },
           ],
         },
       },

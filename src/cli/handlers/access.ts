@@ -10,6 +10,7 @@ import { cell, Table } from '../table.ts';
 type Token = {
   id: string;
   role: string;
+  hypervisor?: string;
   tenant?: string;
   description?: string;
   /** Milliseconds since the epoch, or RFC 3339. */
@@ -35,16 +36,19 @@ function moment(at: number | string | undefined): string {
   return Number.isNaN(date.getTime()) ? safe(String(at)) : date.toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
-function roleOf({ role, tenant }: { role: string; tenant?: string }): string {
-  return safe(tenant === undefined ? role : `${role}:${tenant}`);
+function roleOf({ role, tenant, hypervisor }: { role: string; tenant?: string; hypervisor?: string }): string {
+  const owner = tenant ?? hypervisor;
+  return safe(owner === undefined ? role : `${role}:${owner}`);
 }
 
-/** `tenant:acme` -> role and tenant. The roles themselves are the controller's to know. */
-function parseRole(text: string): { role: string; tenant?: string } {
+/** `tenant:acme` -> role and tenant, `gateway-host:gw1` -> role and hypervisor. The roles themselves are the controller's to know. */
+function parseRole(text: string): { role: string; tenant?: string; hypervisor?: string } {
   const at = text.indexOf(':');
   if (at < 0) return { role: text };
-  if (at === text.length - 1) throw new UsageError(`--role ${text}: which tenant?`, 'Write --role tenant:NAME.');
-  return { role: text.slice(0, at), tenant: text.slice(at + 1) };
+  const role = text.slice(0, at);
+  const member = role === 'gateway-host' ? 'hypervisor' : 'tenant';
+  if (at === text.length - 1) throw new UsageError(`--role ${text}: which ${member}?`, `Write --role ${role}:NAME.`);
+  return { role, [member]: text.slice(at + 1) };
 }
 
 function print(session: Session, titles: string[], rows: string[][]): void {

@@ -24,7 +24,7 @@ export type ServedTier = Static<typeof ServedTier>;
 
 export const ServedPort = Type.Object(
   {
-    /** Resource number: identity and cookies are made from it. */
+    /** Resource number: what it is told apart by at names and metadata is made from it. */
     number: Numbered,
     uid: Type.String(),
     name: Type.String(),

@@ -306,17 +306,21 @@ const conjunction = fc.integer({ min: 2, max: 64 }).chain((clauses) =>
 const controller = fc
   .record({
     userdata: fc.uint8Array({ minLength: 1, maxLength: 30 }),
+    id: fc.option(fc.integer({ min: 1, max: 0xffff }), { nil: undefined }),
     meter: fc.option(fc.constantFrom(1, 300), { nil: undefined }),
     maxLength: fc.option(fc.nat({ max: 0xfffe }), { nil: undefined }),
     reason: fc.constantFrom(undefined, ...packetInReasons.filter((reason) => reason !== 'action')),
   })
-  .map(({ userdata, meter, maxLength, reason }): Action => {
+  .map(({ userdata, id, meter, maxLength, reason }): Action => {
     const action: Extract<Action, { type: 'controller' }> = { type: 'controller', userdata: new Uint8Array(userdata) };
+    if (id !== undefined) action.id = id;
     if (meter !== undefined) action.meter = meter;
     if (maxLength !== undefined) action.maxLength = maxLength;
     if (reason !== undefined) action.reason = reason;
     return action;
   });
+
+const members = fc.array(anyPort(), { minLength: 1, maxLength: 6 });
 
 /** Groups and meters that a switch must have for these flows. */
 export const groups = [1, 77] as const;
@@ -340,6 +344,20 @@ function anyActions(match: Match): fc.Arbitrary<Action[]> {
     fc.record({ type: fc.constant('resubmit' as const), table: fc.nat({ max: 253 }), port: anyPort() }),
     note,
     controller,
+    fc.record({ type: fc.constant('bundle' as const), members }),
+    fc.record({
+      type: fc.constant('bundleLoad' as const),
+      target: subfield([...registers, 'metadata', 'tun_id', 'xxreg1'], 16),
+      members,
+    }),
+    fc.record({
+      type: fc.constant('bundleLoad' as const),
+      target: subfield(
+        targets.filter((field) => !field.startsWith('nd_')),
+        32,
+      ),
+      members,
+    }),
     fc.record({
       type: fc.constant('checkPktLarger' as const),
       length: fc.nat({ max: 0xffff }),

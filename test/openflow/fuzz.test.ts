@@ -188,6 +188,13 @@ describe('parsers under damage', () => {
     );
   });
 
+  const portCounters = Buffer.concat([
+    // Length, port, time, packets in and out, bytes in and out: those out are not kept.
+    Buffer.from('005000000000000700000002075bcd15000000000000000100000000000000020000000100000003', 'hex'),
+    Buffer.alloc(8, 0xff),
+    Buffer.alloc(32),
+  ]);
+
   const plainParsers: [name: string, sample: Uint8Array, parse: (bytes: Buffer) => unknown][] = [
     ['hello', messages.hello(1).subarray(8), (body) => replies.parseHello({ version: 6, body })],
     ['error', Buffer.from('0001000606120010000004d20000000000000000', 'hex'), replies.parseError],
@@ -203,6 +210,7 @@ describe('parsers under damage', () => {
     ['groups', groups, replies.parseGroupDesc],
     ['meters', meters, replies.parseMeterConfig],
     ['ports', ports, replies.parsePortDesc],
+    ['port counters', portCounters, replies.parsePortStats],
     ['packet-in', packetIn, parsePacketIn],
     ['port status', Buffer.concat([Buffer.alloc(8), ports.subarray(0, 40)]), replies.parsePortStatus],
   ];
@@ -253,6 +261,9 @@ describe('parsers under damage', () => {
     expect(replies.parsePortDesc(ports).map(({ port, name }) => [port, name])).toEqual([
       [1, 'br-int'],
       [2, 'a name of 16 ch.'],
+    ]);
+    expect(replies.parsePortStats(portCounters)).toMatchObject([
+      { port: 7, received: { packets: 1, bytes: 0x100000003 }, sent: { packets: 2, bytes: 0 } },
     ]);
     expect(replies.parseHello({ version: 6, body: messages.hello(1).subarray(8) }).versions).toEqual([6]);
     expect(replies.parseHello({ version: 4, body: Buffer.alloc(0) }).versions).toEqual([1, 2, 3, 4]);

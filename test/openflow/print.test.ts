@@ -269,6 +269,23 @@ const actionCases: [text: string, actions: Action[], match?: Flow['match']][] = 
       },
     ],
   ],
+  [
+    'controller(id=19271,userdata=01.02,meter_id=7)',
+    [{ type: 'controller', id: 0x4b47, userdata: new Uint8Array([1, 2]), meter: 7 }],
+  ],
+  ['bundle(eth_src,0,active_backup,ofport,members:5)', [{ type: 'bundle', members: [5] }]],
+  [
+    'bundle(eth_src,0,active_backup,ofport,members:5,65279,LOCAL)',
+    [{ type: 'bundle', members: [5, 65279, reservedPort.local] }],
+  ],
+  [
+    'bundle_load(eth_src,0,active_backup,ofport,NXM_NX_REG6[8..23],members:7,6)',
+    [{ type: 'bundleLoad', target: reg('reg6', 8, 16), members: [7, 6] }],
+  ],
+  [
+    'bundle_load(eth_src,0,active_backup,ofport,OXM_OF_METADATA[],members:7)',
+    [{ type: 'bundleLoad', target: { field: 'metadata', offset: 0, bits: 64 }, members: [7] }],
+  ],
   ['check_pkt_larger(1514)->NXM_NX_REG0[6]', [{ type: 'checkPktLarger', length: 1514, target: reg('reg0', 6, 1) }]],
   ['push:NXM_NX_IPV6_SRC[]', [{ type: 'push', source: { field: 'ipv6_src', offset: 0, bits: 128 } }], solicit],
   ['pop:NXM_NX_REG6[0..15]', [{ type: 'pop', target: reg('reg6', 0, 16) }]],

@@ -22,7 +22,7 @@ import {
 } from '../../plugins/openvswitch/openflow/record.ts';
 import { parseMeterConfig } from '../../plugins/openvswitch/openflow/replies.ts';
 import { formatFlow, parseFlow } from '../../plugins/openvswitch/openflow/text.ts';
-import type { Action, Flow, Match } from '../../src/pipeline/flow.ts';
+import { type Action, type Flow, type Match, reservedPort } from '../../src/pipeline/flow.ts';
 import { anyFlow, anyMatch } from './arbitrary.ts';
 
 const plain: Flow = { table: 0, priority: 1, cookie: 0n, match: {}, actions: [] };
@@ -290,6 +290,27 @@ describe('refused before it is sent', () => {
       { goto: 9, actions: [{ type: 'conjunction', id: 1, clause: 1, clauses: 2 }] },
       /note only/,
     ],
+    ['a bundle of no port', { actions: [{ type: 'bundle', members: [] }] }, /bundle of 0 ports/],
+    [
+      'a bundle of the controller',
+      { actions: [{ type: 'bundle', members: [1, reservedPort.controller] }] },
+      /no port with a life/,
+    ],
+    [
+      'a port into 8 bits',
+      { actions: [{ type: 'bundleLoad', target: { field: 'reg0', offset: 0, bits: 8 }, members: [1] }] },
+      /a port into 8 bits/,
+    ],
+    [
+      'a port into what cannot be written',
+      { actions: [{ type: 'bundleLoad', target: { field: 'ct_mark', offset: 0, bits: 32 }, members: [1] }] },
+      /ct exec only/,
+    ],
+    [
+      'a controller id of 17 bits',
+      { actions: [{ type: 'controller', userdata: new Uint8Array(1), id: 0x10000 }] },
+      /controller id: 65536/,
+    ],
     ['a note too long', { actions: [{ type: 'note', data: new Uint8Array(70_000) }] }, /note of 70000 bytes/],
     ['an unknown action', { actions: [{ type: 'teleport' } as unknown as Action] }, /unknown action "teleport"/],
   ];
@@ -410,6 +431,12 @@ describe('refused when read', () => {
       'a nat longer than its ct',
       made(none, apply(ct(nat(1, '0a00000100000000').replace('ffff0018', 'ffff0020')))),
       /nat action of 32/,
+    ],
+    ['a bundle without its head', made(none, apply('ffff001000002320000c000000000000')), /bundle action of 16 bytes/],
+    [
+      'a bundle with fewer ports than it says',
+      made(none, apply(`ffff002800002320000c00000000000000000002000500${'00'.repeat(9)}0001000200030004`)),
+      /bundle action of 40 bytes for 5 ports/,
     ],
     ['a ct action without its head', made(none, apply('ffff0010000023200023000000000000')), /ct action of 16 bytes/],
     [

@@ -1,7 +1,7 @@
 /** The codec against a real Open vSwitch: what it takes, what it gives back, what it says on its own. */
 import { writeFile } from 'node:fs/promises';
 import fc from 'fast-check';
-import { afterAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeEach, expect, test, vi } from 'vitest';
 import { ByteWriter } from '../../plugins/openvswitch/openflow/bytes.ts';
 import { type Message, messageType } from '../../plugins/openvswitch/openflow/frame.ts';
 import * as messages from '../../plugins/openvswitch/openflow/messages.ts';
@@ -276,6 +276,28 @@ test('counters of a flow and of many', async () => {
   expect(ageless(ours)).toBe(ageless(line));
   const [aggregate] = await management.multipart(messages.aggregateRequest(9), messages.multipartType.aggregate);
   expect(replies.parseAggregate(aggregate!)).toEqual({ flows: 1, packets: 3, bytes: 180 });
+});
+
+test('what ports have counted, of one and of all', async () => {
+  const { vswitch, management } = await emptySwitch();
+  const [from, to] = [await vswitch.addPort('vif-from'), await vswitch.addPort('vif-to')];
+  await vswitch.ofctl('add-flow', `in_port=${from},actions=output:${to}`);
+  const frame = 'ffffffffffff0200000000018999'.padEnd(120, '0');
+  for (let n = 0; n < 3; n++) await vswitch.appctl('netdev-dummy/receive', 'vif-from', frame);
+  const read = async (port?: number): Promise<replies.PortStats[]> =>
+    (await management.multipart(messages.portStatsRequest(9, port), messages.multipartType.portStats)).flatMap(
+      replies.parsePortStats,
+    );
+  await vi.waitFor(async () => expect((await read(to))[0]?.sent.packets).toBe(3), 5_000);
+  const three = { packets: 3, bytes: 180 };
+  const none = { packets: 0, bytes: 0 };
+  const expected = [
+    { port: from, received: three, sent: none },
+    { port: to, received: none, sent: three },
+  ];
+  expect([...(await read(from)), ...(await read(to))]).toMatchObject(expected);
+  expect((await read()).filter(({ port }) => port === from || port === to)).toMatchObject(expected);
+  expect(await read(9_999)).toEqual([]);
 });
 
 test('a refused flow in a bundle is named by its xid', async () => {

@@ -17,6 +17,8 @@ export type Lab = AsyncDisposable &
     /** Everything the lab writes; gone with it. */
     directory: string;
     enclosure: Enclosure;
+    /** Those there are, by the order in which they were added. */
+    hypervisors: readonly LabHypervisor[];
     /** `physical`: bridges of its own to switches, named in its keyway-bridge-mappings. */
     addHypervisor(name: string, options?: { systemId?: string; physical?: PhysicalLink[] }): Promise<LabHypervisor>;
     /** A switch that learns MACs and knows VLANs; `trunkTo` joins it to another by a wire that carries every VLAN. */
@@ -115,16 +117,17 @@ export async function openLab(openVswitch: OpenVswitch): Promise<Lab> {
   const directory = files.path;
   try {
     const enclosure = await openEnclosure({ directory, openVswitch });
+    const hypervisors: LabHypervisor[] = [];
     return {
       directory,
       enclosure,
+      hypervisors,
       ...createLabController(enclosure, directory),
       async addHypervisor(name, options = {}) {
-        return createLabHypervisor(
-          enclosure,
-          openVswitch,
-          await enclosure.call('hypervisor.add', { name, ...options }),
-        );
+        const facts = await enclosure.call('hypervisor.add', { name, ...options });
+        const hypervisor = createLabHypervisor(enclosure, openVswitch, facts);
+        hypervisors.push(hypervisor);
+        return hypervisor;
       },
       async addSegment(name, options = {}) {
         await enclosure.call('segment.add', { name, ...options });

@@ -22,6 +22,8 @@ export type Arrived = {
   last: number;
   /** Milliseconds between two arrivals, at most. */
   longestGap: number;
+  /** Of the client; told by the client alone. */
+  localPort?: number;
   /** Why it ended before it was told to. */
   broken?: string;
 };
@@ -31,6 +33,7 @@ const pace = 50;
 
 const [stop, role, ...rest] = process.argv.slice(2) as [string, ...string[]];
 const all: Arrived[] = [];
+const localPorts = new Map<Arrived, () => number>();
 
 function follow(kind: Arrived['kind'], port: number): Arrived {
   const one: Arrived = { kind, port, received: 0, last: 0, longestGap: 0 };
@@ -46,7 +49,9 @@ function arrived(one: Arrived): void {
 }
 
 setInterval(() => {
-  if (existsSync(stop)) process.stdout.write(JSON.stringify(all), () => process.exit(0));
+  if (!existsSync(stop)) return;
+  for (const [one, port] of localPorts) one.localPort = port();
+  process.stdout.write(JSON.stringify(all), () => process.exit(0));
 }, 20);
 
 function serveTcp(port: number): void {
@@ -76,6 +81,8 @@ function serveUdp(port: number): void {
 function openTcp(host: string, port: number): void {
   const one = follow('tcp', port);
   const socket = createConnection({ host, port });
+  // Gone when it was closed; there from the moment it asks for the connection.
+  localPorts.set(one, () => socket.localPort ?? 0);
   socket.on('connect', () => setInterval(() => socket.write('a line\n'), pace));
   socket.on('data', () => arrived(one));
   socket.on('error', (error) => {
@@ -89,6 +96,7 @@ function openTcp(host: string, port: number): void {
 function openUdp(host: string, port: number): void {
   const one = follow('udp', port);
   const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4');
+  localPorts.set(one, () => socket.address().port);
   socket.on('message', () => arrived(one));
   const ask = (): void => {
     if (one.received > 0) return;

@@ -66,16 +66,40 @@ export async function openStreams(
     vm.exec('sh', ['-c', script, 'sh', ip, stop], { timeout: limit }),
   );
   endsWithLab(outcome, ...pings);
-  await until('every connection to carry something', async () => existsSync(ready), 20_000);
+  const end = async (): Promise<Arrived[]> => {
+    writeFileSync(stop, '');
+    const { stdout, stderr } = await outcome;
+    if (stdout === '') throw new Error(`the client said nothing: ${stderr}`);
+    return JSON.parse(stdout) as Arrived[];
+  };
+  try {
+    await until('every connection to carry something', () => existsSync(ready), 20_000);
+  } catch (error) {
+    // What connection tracking has of it is looked at before the client's end changes that.
+    const known = await Promise.all(lab.hypervisors.map(({ appctl }) => appctl('dpctl/dump-conntrack', '-m')));
+    const silent = (await end()).filter(({ received }) => received === 0);
+    throw new Error(silent.map((one) => `${vm.name} ${JSON.stringify(one)}${tracked(one, lab, known)}`).join('\n'), {
+      cause: error,
+    });
+  }
   return {
     async stop() {
-      writeFileSync(stop, '');
-      const { stdout, stderr } = await outcome;
-      if (stdout === '') throw new Error(`the client said nothing: ${stderr}`);
+      const arrived = await end();
       const pinged = await Promise.all(pings);
-      return [...(JSON.parse(stdout) as Arrived[]), ...pinged.map((p) => pingReport(p.stdout))];
+      return [...arrived, ...pinged.map((p) => pingReport(p.stdout))];
     },
   };
+}
+
+/** What connection tracking has of a connection, by the port of its client. @param known of each hypervisor of the lab */
+function tracked({ localPort }: Arrived, lab: Lab, known: readonly string[]): string {
+  const port = new RegExp(`port=${localPort}\\b`);
+  return known
+    .flatMap((text, i) => {
+      const lines = text.split('\n').filter((line) => port.test(line));
+      return lines.map((line) => `\n  ${lab.hypervisors[i]!.name}: ${line}`);
+    })
+    .join('');
 }
 
 /** Of `ping -D`: `[1700000000.123456] 64 bytes from …`. */

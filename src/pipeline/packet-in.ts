@@ -16,6 +16,8 @@ export const packetInCode = {
   probe: 4,
   /** A request to the services of a gateway host: for the program there, never for the controller. */
   service: 5,
+  /** ARP that tells the MAC of a pool's next hop. */
+  nextHop: 6,
 } as const;
 
 /** What a router says when it does not pass a packet on: RFC 792, RFC 1812, RFC 4443. */
@@ -51,16 +53,34 @@ export function icmpErrorUserdata({ kind, gateway, mtu }: IcmpErrorOrder): Uint8
 
 /** Code, resource number of the network in 5 bytes. What decided is in registers. */
 export function logUserdata(network: number): Uint8Array {
-  const bytes = new Uint8Array(6);
-  bytes[0] = packetInCode.log;
-  bytes[1] = Math.floor(network / 2 ** 32);
-  new DataView(bytes.buffer).setUint32(2, network % 2 ** 32);
-  return bytes;
+  return numbered(packetInCode.log, network);
 }
 
 /** The network's resource number; undefined for anything else. */
 export function parseLogUserdata(userdata: Uint8Array): number | undefined {
-  if (userdata[0] !== packetInCode.log || userdata.length !== 6) return undefined;
+  return parseNumbered(packetInCode.log, userdata);
+}
+
+/** Code, resource number of the pool in 5 bytes. */
+export function nextHopUserdata(pool: number): Uint8Array {
+  return numbered(packetInCode.nextHop, pool);
+}
+
+/** The pool's resource number; undefined for anything else. */
+export function parseNextHopUserdata(userdata: Uint8Array): number | undefined {
+  return parseNumbered(packetInCode.nextHop, userdata);
+}
+
+function numbered(code: number, number: number): Uint8Array {
+  const bytes = new Uint8Array(6);
+  bytes[0] = code;
+  bytes[1] = Math.floor(number / 2 ** 32);
+  new DataView(bytes.buffer).setUint32(2, number % 2 ** 32);
+  return bytes;
+}
+
+function parseNumbered(code: number, userdata: Uint8Array): number | undefined {
+  if (userdata[0] !== code || userdata.length !== 6) return undefined;
   const low = new DataView(userdata.buffer, userdata.byteOffset).getUint32(2);
   return userdata[1]! * 2 ** 32 + low;
 }

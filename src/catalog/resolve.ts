@@ -17,8 +17,15 @@ export type ServiceCondition = {
   message: string;
 };
 
-/** Services that flows alone serve; further ones come with their stages. */
-const servedByFlows: ReadonlySet<Service> = new Set<Service>(['routing', 'rules']);
+/** Services that flows serve, the way out and DHCP with the help of gateway hosts. */
+const servedByFlows: ReadonlySet<Service> = new Set<Service>([
+  'routing',
+  'rules',
+  'source-nat',
+  'static-nat',
+  'port-forwarding',
+  'dhcp',
+]);
 
 /** @param providers names of the drivers that are registered */
 export function resolveServices(offering: Resource<'offering'>, providers: ReadonlySet<string>): Resolution[] {

@@ -43,6 +43,24 @@ export function release(log: Log, words: Words, size: number, offset: number): v
   }
 }
 
+/** Offset of the lowest free address that is not below `from`; undefined when there is none. */
+export function nextFree(words: Words, size: number, from: number): number | undefined {
+  const top = levels(size) - 1;
+  let index = from;
+  // Up to the first word with something free at or behind the place, and down again to the lowest address in it.
+  for (let level = 0; level <= top; level++) {
+    const word = (words.get(level * levelStride + (index >>> bitsPerLevel)) ?? 0) | ((1 << (index & 31)) - 1);
+    if (word !== all) {
+      index = (index & ~31) + trailingOnes(word);
+      while (level-- > 0) index = index * 32 + trailingOnes(words.get(level * levelStride + index) ?? 0);
+      return index < size ? index : undefined;
+    }
+    index = (index >>> bitsPerLevel) + 1;
+    if (index >>> bitsPerLevel >= 2 ** (bitsPerLevel * (top - level - 1))) return undefined;
+  }
+  return undefined;
+}
+
 /** Offset of the lowest free address; undefined when there is none. */
 export function lowestFree(words: Words, size: number): number | undefined {
   let index = 0;

@@ -8,7 +8,7 @@ import { Problem } from '../problems.ts';
 import { IdPools } from '../store/ids.ts';
 import type { CommitResult, Store } from '../store/store.ts';
 import { checkKey, checkValue } from '../store/validity.ts';
-import { builtInOfferings } from './built-in.ts';
+import { builtInOfferings, isOutdated } from './built-in.ts';
 import type { Ip, IpPrefix } from './ip.ts';
 import { loadState } from './load.ts';
 import type { Commit, Path, Resource, ResourceChange, View } from './model.ts';
@@ -118,14 +118,16 @@ export class Intent implements View {
     };
   }
 
-  /** Loads the model and makes the built-in offerings. @throws Problem `store.unavailable` */
+  /** Loads the model and makes the built-in offerings; those of an earlier version nobody has replaced are renewed. @throws Problem `store.unavailable` */
   static async open(store: Store, options: IntentOptions = {}): Promise<Intent> {
     const pools = await IdPools.load(store);
     const { revision, entries } = await store.list(resourcePrefix);
     const intent = new Intent(store, loadState(entries), pools, revision, options);
     const missing = Object.entries(builtInOfferings)
-      .map(([name, spec]): Operation => ({ op: 'put', path: formatPath('offering', '', name), spec }))
-      .filter(({ path }) => intent.get(path) === undefined);
+      .map(([name, spec]) => ({ path: formatPath('offering', '', name), spec }))
+      .map(({ path, spec }) => ({ path, spec, there: intent.getAs('offering', path) }))
+      .filter(({ there }) => there === undefined || isOutdated(there.name, there.spec))
+      .map(({ path, spec, there }): Operation => ({ op: 'put', path, spec, labels: { ...there?.labels } }));
     if (missing.length > 0) await intent.transact(missing, { restrictedAllowed: true });
     return intent;
   }

@@ -15,6 +15,8 @@ export type IdRange = {
   last: number;
   /** False: a counter. */
   reused: boolean;
+  /** Who needs an id chooses it: unused are those that are neither freed nor in use, which the caller knows. */
+  chosen?: true;
   /** How many freed ids are left alone while there are unused ones: each is a record. The usual number when left out. */
   spare?: number;
 };
@@ -38,13 +40,20 @@ const ranges: Readonly<Record<string, IdRange>> = {
 /** Conntrack zones of one hypervisor, pool `zone/NUMBER`; the lower ones are left to others on the host. */
 const zones: IdRange = { first: 1024, last: 65_535, reused: true };
 
+/** VLANs of a physical network (IEEE 802.1Q), pool `vlan/NAME`. */
+const vlans: IdRange = { first: 1, last: 4094, reused: true, chosen: true };
+
+export function vlanPool(physicalNetwork: string): string {
+  return `vlan/${encodeURIComponent(physicalNetwork)}`;
+}
+
 export function zonePool(hypervisor: number): string {
   return `zone/${hypervisor}`;
 }
 
 /** @throws RangeError for a pool there is not. */
 export function idRange(pool: string): IdRange {
-  const range = /^zone\/\d+$/.test(pool) ? zones : ranges[pool];
+  const range = /^zone\/\d+$/.test(pool) ? zones : /^vlan\/[^/]+$/.test(pool) ? vlans : ranges[pool];
   if (range === undefined) throw new RangeError(`There is no pool ${pool}`);
   return range;
 }
@@ -69,7 +78,7 @@ class Pool {
   constructor(name: string, range: IdRange) {
     this.name = name;
     this.range = range;
-    this.next = range.first;
+    this.next = range.chosen === true ? range.last + 1 : range.first;
   }
 
   holds(id: number): boolean {
@@ -96,6 +105,26 @@ class Pool {
       this.head = 0;
     }
     return freed;
+  }
+
+  /** Where it is among the freed ones, least recently freed first. */
+  placeOf(fits: (id: number) => boolean): number {
+    for (let at = this.head; at < this.freed.length; at++) if (fits(this.freed[at]!.id)) return at - this.head;
+    return -1;
+  }
+
+  at(place: number): Freed {
+    return this.freed[this.head + place]!;
+  }
+
+  remove(place: number): void {
+    const [freed] = this.freed.splice(this.head + place, 1);
+    this.freedIds.delete(freed!.id);
+  }
+
+  insert(place: number, freed: Freed): void {
+    this.freed.splice(this.head + place, 0, freed);
+    this.freedIds.add(freed.id);
   }
 
   unshift(freed: Freed): void {
@@ -232,6 +261,34 @@ export class IdTransaction {
     );
   }
 
+  /** Takes an id of a pool whose ids are chosen. @returns false: somebody who held it has yet to let go of it. O(freed) */
+  claim(name: string, id: number, releasable: Releasable): boolean {
+    const pool = this.#chosenPool(name);
+    if (id < pool.range.first || id > pool.range.last) throw new RangeError(`${id} is no id of ${name}`);
+    return (
+      !pool.freedIds.has(id) ||
+      this.#takeAt(
+        pool,
+        pool.placeOf((one) => one === id),
+        releasable,
+      )
+    );
+  }
+
+  /** The least recently freed id that fits, where everybody has let go of it. O(freed) */
+  claimFreed(name: string, fits: (id: number) => boolean, releasable: Releasable): number | undefined {
+    const pool = this.#chosenPool(name);
+    const place = pool.placeOf(fits);
+    if (place < 0) return undefined;
+    const { id } = pool.at(place);
+    return this.#takeAt(pool, place, releasable) ? id : undefined;
+  }
+
+  /** Whether it was freed and has not been given out again since. */
+  isFreed(name: string, id: number): boolean {
+    return this.#pool(name).freedIds.has(id);
+  }
+
   /** The next number of a counter. @throws Problem `ids.exhausted`. */
   next(name: string): number {
     return this.allocate(name, () => false);
@@ -289,6 +346,21 @@ export class IdTransaction {
     if (this.#state !== 'open') throw new Error(`The transaction is ${this.#state}`);
     if (!this.#owner.newest()) throw new Error('A later transaction has begun');
     return this.#owner.pool(name);
+  }
+
+  #chosenPool(name: string): Pool {
+    const pool = this.#pool(name);
+    if (pool.range.chosen !== true) throw new Error(`The ids of ${name} are not chosen`);
+    return pool;
+  }
+
+  #takeAt(pool: Pool, place: number, releasable: Releasable): boolean {
+    const freed = pool.at(place);
+    if (freed.revision === undefined || !releasable(freed.revision)) return false;
+    pool.remove(place);
+    this.#erase(freedKey(pool.name, freed.sequence));
+    this.#undo.push(() => pool.insert(place, freed));
+    return true;
   }
 
   #takeNew(pool: Pool): number {

@@ -38,10 +38,17 @@ describe('the services of an offering', () => {
     // What is left is what basic lacks too.
     expect(services('gold', 'virtual-router')).toEqual(services('basic'));
     expect(services('platinum', 'juniper-srx')).toEqual([...services('basic'), 'load-balancer']);
-    expect(resolveServices(offering('platinum'), new Set(['netscaler'])).at(3)).toEqual({
+    expect(resolveServices(offering('platinum'), new Set(['netscaler'])).at(-2)).toEqual({
       service: 'load-balancer',
       by: { provider: 'netscaler' },
     });
+  });
+
+  it('are all served by flows under basic', () => {
+    expect(serviceConditions(offering('basic'), new Set())).toEqual([]);
+    expect(resolveServices(offering('basic'), new Set()).map(({ service }) => service)).toEqual(
+      expect.arrayContaining(['source-nat', 'static-nat', 'port-forwarding', 'dhcp']),
+    );
   });
 
   it('read the same to a tenant under Gold and under Platinum', () => {
@@ -49,7 +56,7 @@ describe('the services of an offering', () => {
   });
 
   it('that have no driver and no flows are served by nobody', () => {
-    const dhcp = { ...offering('basic'), spec: { services: ['dhcp' as const] } };
-    expect(resolveServices(dhcp, new Set(['virtual-router']))).toEqual([{ service: 'dhcp', by: undefined }]);
+    const vpn = { ...offering('basic'), spec: { services: ['vpn' as const] } };
+    expect(resolveServices(vpn, new Set(['virtual-router']))).toEqual([{ service: 'vpn', by: undefined }]);
   });
 });

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { lowestFree, release, take } from '../../src/intent/free-addresses.ts';
+import { lowestFree, nextFree, release, take } from '../../src/intent/free-addresses.ts';
 import { Log } from '../../src/intent/log.ts';
 
-const size = fc.constantFrom(4, 8, 32, 64, 256, 1024, 2048, 65_536, 2 ** 24);
+const size = fc.constantFrom(1, 4, 5, 8, 32, 33, 64, 241, 256, 1024, 2048, 65_536, 2 ** 24);
 
 describe('the lowest free address', () => {
   it('is the one a scan from the start finds', () => {
@@ -24,6 +24,12 @@ describe('the lowest free address', () => {
         let naive = 0;
         while (taken.has(naive)) naive++;
         expect(lowestFree(words, n)).toBe(naive < n ? naive : undefined);
+        for (const [, at] of toggles.slice(0, 20)) {
+          const from = at % n;
+          let next = from;
+          while (taken.has(next)) next++;
+          expect(nextFree(words, n, from)).toBe(next < n ? next : undefined);
+        }
         for (const offset of taken) release(log, words, n, offset);
         expect(words.size).toBe(0);
       }),

@@ -26,6 +26,21 @@ describe('opening', () => {
     expect(again.intent.getAs('offering', 'offerings/gold')?.spec.providers?.vpn).toBe('other');
   });
 
+  it('renews a built-in offering of an earlier version that nobody has replaced', async () => {
+    const { intent, disk } = await open();
+    const old = { description: 'Routing between tiers and access rules', services: ['routing', 'rules'] };
+    await admin(intent, [put('offerings/basic', old, { labels: { a: 'b' } }), put('tenants/t')]);
+    const again = await open({}, disk);
+    const { spec, labels } = again.intent.getAs('offering', 'offerings/basic')!;
+    expect(spec).toEqual(builtInOfferings.basic);
+    expect(labels).toEqual({ a: 'b' });
+    expect(again.intent.revision).toBe(3);
+    expect((await open({}, disk)).intent.revision).toBe(3);
+    // One word of somebody's own, and it is his.
+    await admin(again.intent, [put('offerings/basic', { ...old, description: 'Ours' })]);
+    expect((await open({}, disk)).intent.getAs('offering', 'offerings/basic')?.spec.description).toBe('Ours');
+  });
+
   it('gives no resource number twice, not even the last one', async () => {
     const { intent, disk } = await openWith(put('tenants/b'));
     const { number, uid } = intent.get('tenants/b')!;

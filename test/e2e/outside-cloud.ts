@@ -2,7 +2,7 @@
  * Two tenants with the same addresses on two hypervisors, two gateways, and what is outside: a router, which is the next hop
  * of the pools, and a client behind it. hv1 has a way to the public network of its own, hv2 has none.
  */
-import type { TestContext } from 'vitest';
+import { afterAll, beforeAll, type TestContext, test } from 'vitest';
 import { buildOutside, type Outside, outside, publicLink } from '../../src/sandbox/outside.ts';
 import { type Lab, type LabHypervisor, type LabVm, openLabOrSkip } from '../support/lab.ts';
 
@@ -134,4 +134,58 @@ export async function openOutsideCloud(context: Pick<TestContext, 'skip'>): Prom
     await lab[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** One cloud for the tests of a file, in the order they are written; where there can be none, each is skipped and says why. */
+export function sharedOutsideCloud(): (name: string, body: (cloud: OutsideCloud) => Promise<void>) => void {
+  let cloud: OutsideCloud | undefined;
+  let reason: string | undefined;
+  beforeAll(async () => {
+    const skip = (why?: string): never => {
+      reason = why ?? 'no lab';
+      throw new Error(why);
+    };
+    cloud = await openOutsideCloud({ skip: skip as never }).catch((error: unknown) => {
+      if (reason !== undefined) return undefined;
+      throw error;
+    });
+  }, 120_000);
+  afterAll(() => cloud?.[Symbol.asyncDispose]());
+  return (name, body) => {
+    test(name, { timeout: 60_000 }, async (context) => {
+      if (cloud === undefined) return context.skip(reason ?? 'the cloud could not be had');
+      await body(cloud);
+    });
+  };
+}
+
+/** Everything that tests ordered goes: public addresses, NAT rules, and rules but those of the cloud. */
+export async function clear({ lab, apply }: OutsideCloud): Promise<void> {
+  const doomed: Resource[] = [];
+  for (const tenant of tenants)
+    for (const segment of ['nat-rules', 'public-ips', 'rules']) {
+      const { items } = (await lab.admin('GET', `/v1/${networkOf(tenant)}/${segment}`)) as {
+        items: { name: string }[];
+      };
+      for (const { name } of items)
+        if (segment !== 'rules' || !/-out$/.test(name))
+          doomed.push({ path: `${networkOf(tenant)}/${segment}/${name}`, delete: true });
+    }
+  if (doomed.length > 0) await apply(doomed);
+}
+
+/** A connection as conntrack of a switch has it. */
+export type Tracked = { zone: number; label: string; text: string };
+
+/** Those with the address at either end, before or after translation. */
+export async function trackedAt(hypervisor: LabHypervisor, address: string): Promise<Tracked[]> {
+  const text = await hypervisor.appctl('dpctl/dump-conntrack');
+  return text
+    .split('\n')
+    .filter((line) => new RegExp(`=${address.replaceAll('.', '\\.')}\\b`).test(line))
+    .map((line) => ({
+      zone: Number(/zone=(\d+)/.exec(line)?.[1] ?? 0),
+      label: /labels=(0x[0-9a-f]+)/.exec(line)?.[1] ?? '0',
+      text: line,
+    }));
 }

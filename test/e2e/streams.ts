@@ -3,7 +3,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { until } from '../../src/sandbox/ephemeral.ts';
-import type { Lab, LabVm } from '../support/lab.ts';
+import type { LabMachine } from '../../src/sandbox/lab-host.ts';
+import type { Lab } from '../support/lab.ts';
 import type { Arrived } from './streams-program.ts';
 
 const program = fileURLToPath(new URL('streams-program.ts', import.meta.url));
@@ -23,7 +24,7 @@ function endsWithLab(...outcomes: Promise<unknown>[]): void {
 export type Serving = { stop(): Promise<Arrived[]> };
 
 /** @param what tcp:PORT or udp:PORT */
-export async function serveStreams(lab: Lab, vm: LabVm, what: string[]): Promise<Serving> {
+export async function serveStreams(lab: Lab, vm: LabMachine, what: string[]): Promise<Serving> {
   const stop = fileIn(lab, 'stop');
   const outcome = vm.exec(process.execPath, [program, stop, 'serve', ...what], { timeout: limit });
   endsWithLab(outcome);
@@ -49,7 +50,7 @@ export type Pinged = { kind: 'ping'; received: number; last: number; longestGap:
  */
 export async function openStreams(
   lab: Lab,
-  vm: LabVm,
+  vm: LabMachine,
   ip: string,
   what: { tcp?: number[]; udp?: number[]; each: number; pings: number },
 ): Promise<Streams> {

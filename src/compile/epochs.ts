@@ -86,6 +86,12 @@ export function denyEpoch(view: View, network: Path): number {
   return mixed(sum);
 }
 
+/** What a NAT rule translates: `inside` are the addresses or prefixes that it names by ports and tiers. */
+export function natEpoch(spec: Resource<'nat-rule'>['spec'], address: number, inside: readonly string[]): number {
+  const { type, protocol, publicPorts, privatePorts } = spec;
+  return fnv1a(JSON.stringify([type, protocol, publicPorts, privatePorts, address, inside]));
+}
+
 /** Whether the policy holds for the tenant. */
 export function concerns({ spec }: Resource<'policy'>, tenant: Path): boolean {
   return spec.tenants === undefined || spec.tenants.some((name) => `tenants/${name}` === tenant);

@@ -5,14 +5,17 @@ import { canary } from '../pipeline/stages/canary.ts';
 import { trackConnections } from '../pipeline/stages/conntrack.ts';
 import { pastGateway } from '../pipeline/stages/gateway.ts';
 import { afterPolicies } from '../pipeline/stages/judge.ts';
+import { translateAddresses } from '../pipeline/stages/nat.ts';
 import { completeAdverts } from '../pipeline/stages/neighbour.ts';
 import { localOutput } from '../pipeline/stages/output.ts';
 import { guards } from '../pipeline/stages/port-security.ts';
 import { endProbes, probeMeter } from '../pipeline/stages/probe.ts';
+import { provider } from '../pipeline/stages/provider.ts';
 import { judgeInReverse } from '../pipeline/stages/reverse.ts';
 import { pastRouter } from '../pipeline/stages/router.ts';
 import { notSteered, skipConntrack } from '../pipeline/stages/steering.ts';
 import { admitKey, tunnelPort } from '../pipeline/stages/tunnel.ts';
+import { chooseGateway } from '../pipeline/stages/way-out.ts';
 import type { CompileState, Unit } from './state.ts';
 
 export function baseUnit(state: CompileState): Unit[] {
@@ -28,6 +31,9 @@ export function baseUnit(state: CompileState): Unit[] {
     ...skipConntrack(),
     ...pastRouter(),
     localOutput(),
+    ...chooseGateway(),
+    ...translateAddresses(),
+    ...provider(),
     canary(),
   ];
   if (on.length === 0) return [];

@@ -59,9 +59,12 @@ export function undeclaredUses(flow: Flow): string[] {
     found.push(`${table.name}: sends to the controller`);
   }
   const targets = [flow.goto, ...actions.map((a) => (a.type === 'ct' || a.type === 'resubmit' ? a.table : undefined))];
+  const back = new Set(actions.map((a) => (a.type === 'resubmit' ? a.table : undefined)));
   for (const target of targets) {
     if (target === undefined) continue;
     const next = tableById(target);
+    if (next !== undefined && back.has(target) && target !== flow.goto && table.back?.includes(next.name) === true)
+      continue;
     if (next === undefined || !table.next.includes(next.name))
       found.push(`${table.name}: goes to ${next?.name ?? target}, which is not declared`);
     if (target <= flow.table) found.push(`${table.name}: goes back to table ${target}`);
@@ -97,6 +100,11 @@ export function mistakes(): string[] {
       const next = all.find((o) => o.name === name);
       if (next === undefined) found.push(`${t.name}: next table ${name} does not exist`);
       else if (next.id <= t.id) found.push(`${t.name}: ${name} is not after it`);
+    }
+    for (const name of t.back ?? []) {
+      const earlier = all.find((o) => o.name === name);
+      if (earlier === undefined) found.push(`${t.name}: table ${name} to go back to does not exist`);
+      else if (earlier.id >= t.id) found.push(`${t.name}: ${name} is not before it`);
     }
   }
   return found;

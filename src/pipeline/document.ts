@@ -22,6 +22,8 @@ export function pipelineDocument(): string {
       table.next.length > 0 ? `A hit goes on to ${table.next.join(' or ')}.` : 'The packet leaves the pipeline here.',
       '',
     );
+    if (table.back !== undefined)
+      lines.push(`What is sent through the tables anew goes to ${table.back.join(' or ')}.`, '');
     if (table.controller !== undefined) lines.push(`To the controller: ${table.controller}.`, '');
     lines.push('| priority | what |', '| --- | --- |');
     for (const p of table.priorities) lines.push(`| ${p.from === p.to ? p.from : `${p.from}-${p.to}`} | ${p.what} |`);

@@ -34,6 +34,13 @@ export const registers = {
     'The packet is at the gateway of its network: on its way out, or to the services',
   ),
   service: register('service', 'reg0', 9, 1, 'The packet goes to the services of a gateway host, or comes from them'),
+  fromOutside: register(
+    'fromOutside',
+    'reg0',
+    10,
+    1,
+    'The packet came from a provider network, and does not go out there again',
+  ),
   outPort: register('outPort', 'reg2', 0, 32, 'OpenFlow port the frame leaves by, on this switch'),
   rule: register(
     'rule',

@@ -16,6 +16,8 @@ export type Table = {
   purpose: string;
   /** Names of tables a hit may continue in; none: the packet leaves the pipeline here. */
   next: readonly string[];
+  /** Names of earlier tables that packets may be sent through anew from here, by resubmit; left out: none. */
+  back?: readonly string[];
   /** What its flows may send to the controller; left out: nothing. */
   controller?: string;
   priorities: readonly PriorityBand[];
@@ -86,6 +88,7 @@ const declared = {
     priorities: [
       one(110, 'a bound port whose IP packets are marked with a DSCP'),
       one(100, 'a bound port'),
+      one(95, 'a device behind a VLAN that may send from any MAC'),
       one(90, 'a tunnel port'),
       one(80, 'the port to a provider network'),
       one(70, 'the port of the services of a gateway host'),
@@ -119,6 +122,7 @@ const declared = {
     controller: 'what is larger than the MTU of the network: the sender is told',
     priorities: [
       one(110, 'larger than the MTU of the network'),
+      one(105, "from an address that is nobody's outside: of the network itself, or a host's own"),
       one(100, 'an ARP request for a public address'),
       one(90, 'IP packets'),
     ],
@@ -438,14 +442,15 @@ const declared = {
     priorities: [
       one(120, 'asks for an address or a router'),
       one(110, 'asks for a name or metadata'),
-      one(100, 'IP packets on their way out'),
+      one(105, 'to an address that is nowhere outside'),
+      one(100, 'IPv4 packets on their way out'),
     ],
   },
   ServiceIdentity: {
     id: 75,
     name: 'ServiceIdentity',
     purpose: 'Who asks is told to the services by the source address, which stands for one port of one tenant',
-    next: [],
+    next: ['ServiceOutput'],
     priorities: [one(100, 'a port')],
   },
   WayOutNat: {
@@ -457,6 +462,7 @@ const declared = {
     priorities: [
       one(400, 'invalid'),
       one(300, 'a connection of a NAT rule that is in force'),
+      one(220, 'from a port that is forwarded to: TCP in midstream, and UDP that nobody has asked for'),
       one(210, 'new, from an address with static NAT'),
       { from: 100, to: 132, what: 'new, from a prefix with source NAT: 100 + prefix length' },
     ],
@@ -473,11 +479,15 @@ const declared = {
     id: 78,
     name: 'ProviderOutput',
     purpose: 'Out to the provider network, from the MAC of the public address to the next hop of its pool',
+    next: ['Hairpin'],
+    priorities: [one(100, 'a public address')],
+  },
+  ServiceOutput: {
+    id: 79,
+    name: 'ServiceOutput',
+    purpose: 'Out to the services of this gateway host',
     next: [],
-    priorities: [
-      one(110, 'to a public address this switch is in charge of: it comes in again'),
-      one(100, 'a public address'),
-    ],
+    priorities: [one(100, 'everything that got here')],
   },
   Judge: {
     id: 80,
@@ -555,6 +565,15 @@ const declared = {
     purpose: 'Whether the first gateway is alive in the eyes of this switch (BFD of the tunnel to it), a subroutine',
     next: [],
     priorities: [one(100, 'a gateway')],
+  },
+  Hairpin: {
+    id: 90,
+    name: 'Hairpin',
+    purpose:
+      'What goes to a public address that this switch has comes in again as if from the provider network; anything else leaves',
+    next: [],
+    back: ['ProviderIngress'],
+    priorities: [one(110, 'to a public address of this switch'), one(100, 'everything that got here')],
   },
   Probe: {
     id: 250,

@@ -44,6 +44,16 @@ test('undeclared tables, priorities, ways and bits are noticed', () => {
   expect(undeclaredUses({ ...good, actions: [{ ...wide, mask: 0xffff_ffffn << 96n }] })).toEqual([]);
 });
 
+test('only resubmit goes back, and only where that is declared', () => {
+  const { Hairpin, ProviderIngress, ProviderOutput } = tables;
+  const again = { type: 'resubmit', table: ProviderIngress.id } as const;
+  const from = ({ id }: { id: number }) => ({ table: id, priority: 100, cookie: cookie(id, 1), match: {} });
+  expect(undeclaredUses({ ...from(Hairpin), actions: [again] })).toEqual([]);
+  expect(undeclaredUses({ ...from(ProviderOutput), actions: [again] })).not.toEqual([]);
+  expect(undeclaredUses({ ...from(Hairpin), actions: [], goto: ProviderIngress.id })).not.toEqual([]);
+  expect(undeclaredUses({ ...from(Hairpin), actions: [again], goto: ProviderIngress.id })).not.toEqual([]);
+});
+
 test('only tables declared for it send to the controller', () => {
   const flow = { table: 0, priority: 100, cookie: cookie(0, 1), match: {} };
   const controller = { type: 'controller', userdata: new Uint8Array([1]) } as const;

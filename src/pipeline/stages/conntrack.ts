@@ -65,7 +65,7 @@ export const judge: Action = { type: 'resubmit', table: tables.Judge.id };
 const liveness: Action = { type: 'resubmit', table: tables.LivePorts.id };
 
 /** RFC 9293 flags: every segment after the first has ACK, and none of them SYN but the answer to it. */
-const ackWithoutSyn = { value: 0x010, mask: 0x012 };
+export const ackWithoutSyn = { value: 0x010, mask: 0x012 };
 
 const copy = (from: Register, to: Register): Action => ({ type: 'move', source: subfield(from), target: subfield(to) });
 
@@ -82,7 +82,7 @@ const zone = subfield(registers.zone);
  * What the other side left in registers would go with the packet through connection tracking, where every combination
  * costs a recirculation id and megaflows of its own.
  */
-const forget: Action[] = [
+export const forget: Action[] = [
   { type: 'setField', field: 'reg0', value: 0, mask: 0xf },
   load(registers.rule, 0),
   load(registers.ruleEpoch, 0),

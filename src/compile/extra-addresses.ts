@@ -10,6 +10,7 @@ import { prefixesOf } from '../intent/versions.ts';
 import type { Flow } from '../pipeline/flow.ts';
 import { answerNeighbours } from '../pipeline/stages/neighbour.ts';
 import type { IpPrefix } from '../pipeline/stages/ports.ts';
+import type { Qos } from '../pipeline/stages/qos.ts';
 import { nextHops } from '../pipeline/stages/router.ts';
 import {
   admitAnySource,
@@ -19,7 +20,17 @@ import {
   unsecuredFromTunnel,
   virtualFromTunnel,
 } from '../pipeline/stages/virtual-address.ts';
-import { type BoundPort, boundPort, type Claim, claimantsAt } from './bound.ts';
+import {
+  type BoundPort,
+  boundPort,
+  type Claim,
+  claimantsAt,
+  classified,
+  type Home,
+  homesOf,
+  onePerSegment,
+} from './bound.ts';
+import { qosOf } from './qos.ts';
 import { isRouted, peersOf, reachOf, switchesOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
 
@@ -65,7 +76,7 @@ function beyond(state: CompileState, network: Path, shared: readonly Virtual[]):
     for (const hypervisor of switchesOf(state, peer.path)) {
       if (!on.includes(hypervisor)) others.add(hypervisor);
       const flows = shared.flatMap(({ prefix, by }) => {
-        const hosts = new Map(by.map(({ port }) => [port.hypervisor, port]));
+        const hosts = new Map(by.flatMap(({ port }) => homesOf(port).map((home) => [home.hypervisor, port] as const)));
         hosts.delete(hypervisor);
         return [...hosts].map(([host, port]) => admitPair({ ...port, network: peer.id }, prefix, host));
       });
@@ -81,12 +92,15 @@ function beyond(state: CompileState, network: Path, shared: readonly Virtual[]):
   return units;
 }
 
-function boundPorts(state: CompileState, network: Path): BoundPort[] {
-  const ports: BoundPort[] = [];
+type ExtraPort = BoundPort & { qos: Qos };
+
+function boundPorts(state: CompileState, network: Path): ExtraPort[] {
+  const ports: ExtraPort[] = [];
   for (const path of state.placement.boundPortsOf(network)) {
     const port = state.view.getAs('port', path);
-    const bound = hasExtras(port) ? boundPort(state, port) : undefined;
-    if (bound !== undefined) ports.push(bound);
+    if (port === undefined || !hasExtras(port)) continue;
+    const bound = boundPort(state, port);
+    if (bound !== undefined) ports.push({ ...bound, qos: qosOf(port.spec) });
   }
   return ports.sort((a, b) => a.number - b.number);
 }
@@ -114,29 +128,52 @@ function lookupAt(hypervisor: HypervisorNumber | undefined, { prefix, by }: Virt
 
 function* flowsOn(
   hypervisor: HypervisorNumber,
-  ports: readonly BoundPort[],
+  ports: readonly ExtraPort[],
   shared: readonly Virtual[],
 ): Iterable<Flow> {
-  const isToldOf = (port: BoundPort): boolean => port.hypervisor === hypervisor && port.ofport > 0;
+  /** Where it is here, once told of. */
+  const homeHere = (port: BoundPort): Home | undefined =>
+    homesOf(port).find((home) => home.hypervisor === hypervisor && home.port.ofport > 0);
   for (const virtual of shared) {
     yield* lookupAt(hypervisor, virtual);
-    for (const { port, mac } of virtual.by) if (isToldOf(port)) yield virtualFromTunnel(virtual.prefix, port, mac);
+    for (const { port, mac } of virtual.by) {
+      const home = homeHere(port);
+      if (home !== undefined) yield virtualFromTunnel(virtual.prefix, home.port, mac);
+    }
+    for (const { port, mac } of onePerSegment(virtual.by)) {
+      // What the second gateway of a device sends on has the MAC that the device would get it under.
+      const isFirst = port.standby !== undefined && port.hypervisor === hypervisor && port.ofport > 0;
+      if (isFirst && mac !== port.mac) yield virtualFromTunnel(virtual.prefix, port, mac, mac);
+    }
   }
   // Ports of one peer may name the same.
   const said = new Set<string>();
+  const isFirst = (key: string): boolean => !said.has(key) && said.add(key) !== undefined;
   for (const port of ports) {
-    const isHere = port.hypervisor === hypervisor;
+    const here = homeHere(port);
+    const others = homesOf(port).filter((home) => home.hypervisor !== hypervisor);
+    if (here !== undefined) yield* classifiedBeyond(here, port, isFirst);
     if (!port.secured) {
       for (const at of claimantsAt(hypervisor, [{ port, mac: port.mac }]) ?? []) yield lookupUnsecured(at);
-      if (isToldOf(port)) yield unsecuredFromTunnel(port);
-      if (!isHere && !said.has(`${port.hypervisor}`)) yield* admitAnySource(port, port.hypervisor);
-      said.add(`${port.hypervisor}`);
+      if (here !== undefined) yield unsecuredFromTunnel(here.port);
+      for (const other of others) if (isFirst(`${other.hypervisor}`)) yield* admitAnySource(port, other.hypervisor);
     }
-    if (isHere) continue;
-    for (const pair of port.pairs) {
-      const key = `${port.hypervisor} ${formatIp(pair.prefix)}/${pair.prefix.length}`;
-      if (!said.has(key)) yield admitPair(port, pair.prefix, port.hypervisor);
-      said.add(key);
-    }
+    for (const { hypervisor: other } of others)
+      for (const pair of port.pairs) {
+        const key = `${other} ${formatIp(pair.prefix)}/${pair.prefix.length}`;
+        if (isFirst(key)) yield admitPair(port, pair.prefix, other);
+      }
   }
+}
+
+/**
+ * Devices behind one VLAN are told apart by their MACs. One that several may have is taken for the first one's, and so is
+ * what comes from no MAC that is known: rules go by address, and are the same for all of them.
+ */
+function* classifiedBeyond(home: Home, port: ExtraPort, isFirst: (key: string) => boolean): Iterable<Flow> {
+  const { attachment, pairs, qos, secured } = port;
+  if (attachment === undefined) return;
+  for (const { mac } of pairs)
+    if (mac !== port.mac && isFirst(`from ${attachment} ${mac}`)) yield* classified(home, qos, mac);
+  if (!secured && isFirst(`from ${attachment}`)) yield* classified(home, qos, 'any');
 }

@@ -10,7 +10,7 @@ import type { PortFacts } from '../pipeline/stages/ports.ts';
 import { routeToPort } from '../pipeline/stages/router.ts';
 import { lookupRouted, routedFromTunnel } from '../pipeline/stages/virtual-address.ts';
 import { ip, ipPrefix } from './addresses.ts';
-import { boundPort, type Claim, claimantsAt } from './bound.ts';
+import { boundPort, type Claim, claimantsAt, homesOf, onePerSegment } from './bound.ts';
 import { portFacts } from './facts.ts';
 import { reachOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
@@ -40,10 +40,19 @@ export function routeUnits(state: CompileState, path: Path): Unit[] {
     const claimants = claimantsAt(hypervisor, bound);
     return claimants === undefined ? [] : [lookupRouted(number, destination, claimants)];
   };
-  const hosts = new Set(bound.map(({ port }) => port.hypervisor));
+  const homes = bound.flatMap(({ port, mac }) => homesOf(port).map((home) => ({ home, mac })));
+  const hosts = new Set(homes.map(({ home }) => home.hypervisor));
   for (const host of hosts) {
-    const here = bound.filter(({ port }) => port.hypervisor === host && port.ofport > 0);
-    const flows = [...lookup(host), ...here.map(({ port, mac }) => routedFromTunnel(number, destination, port, mac))];
+    const here = homes.filter(({ home }) => home.hypervisor === host && home.port.ofport > 0);
+    const flows = [
+      ...lookup(host),
+      ...here.map(({ home, mac }) => routedFromTunnel(number, destination, home.port, mac)),
+    ];
+    for (const { port, mac } of onePerSegment(bound)) {
+      // What the second gateway of a device sends on has the MAC that the device would get it under.
+      if (port.standby !== undefined && port.hypervisor === host && port.ofport > 0 && mac !== port.mac)
+        flows.push(routedFromTunnel(number, destination, port, mac, mac));
+    }
     if (flows.length > 0) units.push({ key: `route/${number}/at/${host}`, on: [host], flows });
   }
   const elsewhere = on.filter((h) => !hosts.has(h));

@@ -7,12 +7,13 @@ import { hostPrefix, isIn } from '../intent/ip.ts';
 import type { Path, Resource } from '../intent/model.ts';
 import type { Flow } from '../pipeline/flow.ts';
 import type { Alternative } from '../pipeline/stages/judge.ts';
-import type { Ip, IpPrefix, PortFacts } from '../pipeline/stages/ports.ts';
+import type { Ip, IpPrefix, LocalPort, PortFacts } from '../pipeline/stages/ports.ts';
 import {
   admitFromHop,
   admitReturns,
   lookupHopLocal,
   lookupHopRemote,
+  lookupHopStandby,
   type Onward,
   passHop,
   refuseReturn,
@@ -23,7 +24,7 @@ import {
 } from '../pipeline/stages/steering.ts';
 import { ip } from './addresses.ts';
 import { addressesOf, alternativeKey, alternativesOf, servicesOf } from './alternatives.ts';
-import { type BoundPort, boundPort } from './bound.ts';
+import { type BoundPort, boundPort, elsewhere, homesOf, isAt } from './bound.ts';
 import { switchesOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
 
@@ -52,22 +53,29 @@ export function steeringUnits(state: CompileState, network: Path): Unit[] {
   for (const hop of hops.values()) {
     const key = `steering/${owner.number}/hop/${hop.number}`;
     const passing = rules.filter((r) => r.hops.some(({ number }) => number === hop.number));
-    if (hop.ofport > 0) units.push({ key: `${key}/local`, on: [hop.hypervisor], flows: atHop(passing, hop) });
-    const elsewhere = on.filter((h) => h !== hop.hypervisor);
-    if (elsewhere.length > 0)
+    for (const { hypervisor, port, behind } of homesOf(hop)) {
+      if (port.ofport === 0) continue;
+      units.push({
+        key: behind === undefined ? `${key}/local` : `${key}/standby`,
+        on: [hypervisor],
+        flows: [behind === undefined ? lookupHopLocal(port) : lookupHopStandby(port, behind), ...atHop(passing, port)],
+      });
+    }
+    const others = on.filter((h) => !isAt(hop, h));
+    if (others.length > 0)
       units.push({
         key: `${key}/remote`,
-        on: elsewhere,
-        flows: [lookupHopRemote({ ...hop, peer: hop.hypervisor })],
+        on: others,
+        flows: [lookupHopRemote({ ...hop, ...elsewhere(hop) })],
       });
   }
-  for (const hypervisor of new Set([...hops.values()].map((hop) => hop.hypervisor))) {
-    const elsewhere = on.filter((h) => h !== hypervisor);
-    const through = rules.filter((r) => r.hops.some((hop) => hop.hypervisor === hypervisor));
-    if (elsewhere.length > 0)
+  for (const hypervisor of new Set([...hops.values()].flatMap((hop) => homesOf(hop).map((home) => home.hypervisor)))) {
+    const others = on.filter((h) => h !== hypervisor);
+    const through = rules.filter((r) => r.hops.some((hop) => isAt(hop, hypervisor)));
+    if (others.length > 0)
       units.push({
         key: `steering/${owner.number}/from/${hypervisor}`,
-        on: elsewhere,
+        on: others,
         flows: firstOfEach(through, ({ steerer, alternatives }) =>
           alternatives.map((a) => [alternativeKey(a), () => admitFromHop(steerer, a, hypervisor)]),
         ),
@@ -110,7 +118,7 @@ function entrances(rules: readonly Rule[]): Flow[] {
 }
 
 /** What a hop's own switch has for it. */
-function atHop(rules: readonly Rule[], hop: BoundPort): Flow[] {
+function atHop(rules: readonly Rule[], hop: LocalPort): Flow[] {
   const returns = firstOfEach(rules, ({ steerer, alternatives, ofHops, hops, closed }) => {
     const next: PortFacts | undefined = hops[hops.findIndex(({ number }) => number === hop.number) + 1];
     const onward: Onward = closed ? 'nowhere' : (next ?? 'receiver');
@@ -126,7 +134,7 @@ function atHop(rules: readonly Rule[], hop: BoundPort): Flow[] {
   const arrivals = firstOfEach(rules, ({ steerer, alternatives }) =>
     alternatives.map((a): Claim => [alternativeKey(a), () => steeredFromTunnel(steerer, hop, a)]),
   );
-  return [lookupHopLocal(hop), ...admitReturns(hop), ...returns, ...arrivals];
+  return [...admitReturns(hop), ...returns, ...arrivals];
 }
 
 /** What a flow is said of, and the flow. */

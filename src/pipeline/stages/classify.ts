@@ -5,12 +5,13 @@ import { load, registers } from '../registers.ts';
 import { tables } from '../tables.ts';
 import type { LocalPort } from './ports.ts';
 
-export function classifyPort(port: LocalPort): Flow {
+/** @param mac the one a frame has, of a port that shares its OpenFlow port; its own where left out, 'any' for none that is known */
+export function classifyPort(port: LocalPort, mac: number | 'any' = port.mac): Flow {
   return {
     table: tables.Classifier.id,
-    priority: 100,
+    priority: mac === 'any' ? 95 : 100,
     cookie: cookie(tables.Classifier.id, port.number),
-    match: { in_port: port.ofport },
+    match: port.shared === true && mac !== 'any' ? { in_port: port.ofport, eth_src: mac } : { in_port: port.ofport },
     actions: [
       load(registers.key, port.key),
       load(registers.network, port.network),

@@ -7,7 +7,8 @@ import { cookie } from '../cookie.ts';
 import type { Action, Flow, Match } from '../flow.ts';
 import { load, matching, registers } from '../registers.ts';
 import { tables } from '../tables.ts';
-import { type Ip, type LocalPort, type PortFacts, type RemotePort, toIp } from './ports.ts';
+import { type Elsewhere, type Ip, type LocalPort, type PortFacts, type RemotePort, toIp } from './ports.ts';
+import { toStandby } from './vlan.ts';
 
 function own(port: PortFacts, ip: Ip): Match {
   return matching(matching({ ...toIp(ip), eth_dst: port.mac }, registers.key, port.key), registers.tier, port.tier);
@@ -24,10 +25,13 @@ const here = (port: LocalPort): Way => ({
   goto: tables.IngressConntrack.id,
 });
 
-const there = (port: RemotePort): Way => ({
-  actions: [load(registers.toPeer, port.peer)],
-  goto: tables.TunnelOutput.id,
-});
+const there = (port: RemotePort): Way => ({ actions: toward(port), goto: tables.TunnelOutput.id });
+
+/** To the hypervisor, or one of two. */
+export function toward({ peer, orPeer }: Elsewhere): Action[] {
+  const first = load(registers.toPeer, peer);
+  return orPeer === undefined ? [first] : [first, load(registers.orPeer, orPeer)];
+}
 
 function lookup(port: PortFacts, way: Way): Flow[] {
   return port.ips.map((ip) => ({
@@ -42,3 +46,7 @@ function lookup(port: PortFacts, way: Way): Flow[] {
 export const lookupLocal = (port: LocalPort): Flow[] => lookup(port, here(port));
 
 export const lookupRemote = (port: RemotePort): Flow[] => lookup(port, there(port));
+
+/** On the second gateway of a device behind a VLAN. @param first gateway */
+export const lookupStandby = (port: LocalPort, first: number): Flow[] =>
+  lookup(port, { actions: toStandby(port, first), goto: tables.Chosen.id });

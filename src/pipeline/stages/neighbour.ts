@@ -8,7 +8,7 @@ import { cookie } from '../cookie.ts';
 import { type Action, type FieldName, type Flow, fieldBits, type Match, reservedPort } from '../flow.ts';
 import { load, matching, registers } from '../registers.ts';
 import { tables } from '../tables.ts';
-import { ethType, type Ip, ipProtocol, type LocalPort } from './ports.ts';
+import { cameFrom, ethType, type Ip, ipProtocol, type LocalPort } from './ports.ts';
 
 /** Who answers for which addresses. */
 export type Neighbour = {
@@ -100,7 +100,7 @@ export function keepSilentForOwn(port: LocalPort): Flow[] {
     priority: 110,
     cookie: cookie(tables.NeighbourResponder.id, port.number),
     match: {
-      in_port: port.ofport,
+      ...cameFrom(port),
       ...(ip.family === 4
         ? { eth_type: ethType.arp, arp_tpa: ip.value }
         : { ...icmpv6(ndType.neighbourSolicit), nd_target: ip.value }),
@@ -117,7 +117,7 @@ export function keepSilentForAnnounced(port: LocalPort): Flow[] {
     table: tables.NeighbourResponder.id,
     priority: 110,
     cookie: cookie(tables.NeighbourResponder.id, port.number),
-    match: { in_port: port.ofport, eth_type: ethType.arp, arp_tpa: address, arp_spa: address },
+    match: { ...cameFrom(port), eth_type: ethType.arp, arp_tpa: address, arp_spa: address },
     actions: [],
   }));
 }

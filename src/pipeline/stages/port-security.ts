@@ -7,6 +7,7 @@ import type { Flow, Match } from '../flow.ts';
 import { tables } from '../tables.ts';
 import { icmpv6, ndType } from './neighbour.ts';
 import {
+  cameFrom,
   ethType,
   fromIp,
   fromPrefix,
@@ -27,7 +28,7 @@ const unspecified: IpPrefix = { family: 6, value: 0n, length: 128 };
 const dhcpServer = { v4: 67, v6: 547 } as const;
 
 export function portSecurity(port: LocalPort): Flow[] {
-  const own = { in_port: port.ofport, eth_src: port.mac, vlan_vid: untagged };
+  const own = { ...cameFrom(port), eth_src: port.mac, vlan_vid: untagged };
   const flow = (priority: number, match: Match, next: number): Flow => ({
     table: tables.PortSecurity.id,
     priority,
@@ -73,7 +74,7 @@ function anything(port: LocalPort): Flow[] {
     table: tables.PortSecurity.id,
     priority,
     cookie: cookie(tables.PortSecurity.id, port.number),
-    match: { in_port: port.ofport, vlan_vid: untagged, ...match },
+    match: { ...cameFrom(port), vlan_vid: untagged, ...match },
     actions: [],
     goto: next,
   }));

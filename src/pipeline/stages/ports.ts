@@ -1,5 +1,6 @@
 /** What the stages need to know of a port, and how addresses of both IP versions are matched. */
 import type { FieldName, Match } from '../flow.ts';
+import { matching, registers } from '../registers.ts';
 
 /** IPv4 in 32 bits, IPv6 in 128. */
 export type Ip = { readonly family: 4; readonly value: number } | { readonly family: 6; readonly value: bigint };
@@ -34,10 +35,19 @@ export type LocalPort = PortFacts & {
   zone: number;
   /** 32 bits; another one once the port has changed. */
   epoch: number;
+  /** Others may have the same OpenFlow port: devices behind one VLAN. Which one a frame is of, its MAC tells. */
+  shared?: boolean;
 };
 
-/** A port on another hypervisor. */
-export type RemotePort = PortFacts & { peer: number };
+/** Frames of the port. Past the Classifier its zone tells it apart from those it shares an OpenFlow port with. */
+export function cameFrom({ ofport, zone, shared }: LocalPort): Match {
+  return shared === true ? matching({ in_port: ofport }, registers.zone, zone) : { in_port: ofport };
+}
+
+/** On another hypervisor, or while that one is dead, on a second one. */
+export type Elsewhere = { peer: number; orPeer?: number };
+
+export type RemotePort = PortFacts & Elsewhere;
 
 export const ethType = { ipv4: 0x0800, arp: 0x0806, ipv6: 0x86dd } as const;
 

@@ -55,7 +55,11 @@ export function limitToVm(port: LocalPort, { toVm }: Qos): Flow[] {
       table: tables.LocalOutput.id,
       priority: 110,
       cookie: cookie(tables.LocalOutput.id, port.number),
-      match: matching({}, registers.outPort, port.ofport),
+      match: matching(
+        port.shared === true ? matching({}, registers.zone, port.zone) : {},
+        registers.outPort,
+        port.ofport,
+      ),
       actions: [{ type: 'meter', meter: toVmMeter(port.zone) }, deliver()],
     },
   ];

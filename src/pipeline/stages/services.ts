@@ -8,12 +8,13 @@
  * holds to the port, and one for names or metadata with a source address that stands for one port.
  */
 import { cookie } from '../cookie.ts';
-import { type Action, type Flow, type Match, type Meter, reservedPort } from '../flow.ts';
+import type { Action, Flow, Match, Meter } from '../flow.ts';
 import { packetInCode } from '../packet-in.ts';
 import { load, matching, registers } from '../registers.ts';
 import { type Table, tables } from '../tables.ts';
 import { ndType } from './neighbour.ts';
 import {
+  cameFrom,
   ethType,
   fromIp,
   fromPrefix,
@@ -192,7 +193,7 @@ export function refuseOtherAnswers(): Flow {
 
 /** A port without port security may send under any MAC but this one. */
 export function keepGatewayMac(port: LocalPort, gatewayMac: number): Flow {
-  return flow(tables.PortSecurity, 205, port.number, { in_port: port.ofport, eth_src: gatewayMac }, []);
+  return flow(tables.PortSecurity, 205, port.number, { ...cameFrom(port), eth_src: gatewayMac }, []);
 }
 
 // On the gateways
@@ -254,20 +255,17 @@ export function sortRequests({ number, network, addresses }: ServedNetwork): { f
   };
 }
 
-/** The port the services are behind says nothing but what they answer. */
-export function servicesPort(ofport: number): Flow {
-  return flow(
-    tables.Classifier,
-    70,
-    0,
-    { in_port: ofport, vlan_vid: 0, ...fromIp(serviceAddress) },
-    [],
-    tables.ServiceReply,
-  );
+/** The port the services are behind gets what is asked, and says nothing but what they answer. */
+export function servicesPort(ofport: number): Flow[] {
+  const answered = { in_port: ofport, vlan_vid: 0, ...fromIp(serviceAddress) };
+  return [
+    flow(tables.Classifier, 70, 0, answered, [], tables.ServiceReply),
+    flow(tables.ServiceOutput, 100, 0, {}, [{ type: 'output', port: ofport }]),
+  ];
 }
 
-/** The questions of a port, and the answers to them. @param ofport of the services */
-export function identify(port: PortFacts, gatewayMac: number, ofport: number): Flow[] {
+/** The questions of a port, and the answers to them. */
+export function identify(port: PortFacts, gatewayMac: number): Flow[] {
   const address = mainAddress(port);
   if (address === undefined) return [];
   const identity: Ip = { family: 4, value: serviceIdentity(port.number) };
@@ -280,8 +278,8 @@ export function identify(port: PortFacts, gatewayMac: number, ofport: number): F
       [
         { type: 'setField', field: 'ipv4_src', value: identity.value },
         { type: 'setField', field: 'eth_dst', value: serviceMac },
-        { type: 'output', port: ofport },
       ],
+      tables.ServiceOutput,
     ),
     flow(
       tables.ServiceReply,
@@ -309,15 +307,3 @@ export function answerTo(port: PortFacts, at: { ofport: number } | { peer: numbe
     ? flow(tables.Lookup, 110, port.number, match, [load(registers.toPeer, at.peer)], tables.TunnelOutput)
     : flow(tables.Lookup, 110, port.number, match, [load(registers.outPort, at.ofport)], tables.LocalOutput);
 }
-
-/** The program's answers take their way from Lookup on, as if these had been said of them; for `NXAST_RESUBMIT` out of port `in_port`. */
-export function sendAnswer(key: number, network: number): Action[] {
-  return [
-    load(registers.key, key),
-    load(registers.network, network),
-    load(registers.service, 1),
-    { type: 'resubmit', table: tables.Lookup.id },
-  ];
-}
-
-export const answerInPort = reservedPort.controller;

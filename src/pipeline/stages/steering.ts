@@ -9,7 +9,17 @@ import type { Action, Flow, Match } from '../flow.ts';
 import { load, matching, registers } from '../registers.ts';
 import { rulePriority, type Table, tables } from '../tables.ts';
 import { type Alternative, serviceMatch } from './judge.ts';
-import { fromPrefix, ipVersions, type LocalPort, type PortFacts, type RemotePort, toPrefix } from './ports.ts';
+import { toward as towardHost } from './lookup.ts';
+import {
+  cameFrom,
+  fromPrefix,
+  ipVersions,
+  type LocalPort,
+  type PortFacts,
+  type RemotePort,
+  toPrefix,
+} from './ports.ts';
+import { toStandby } from './vlan.ts';
 
 /** Who steers: its resource number, for the cookie, its network's number, and its priority, 1 to 32000. */
 export type Steerer = { number: number; network: number; priority: number };
@@ -77,7 +87,7 @@ export function admitReturns(hop: LocalPort): Flow[] {
   return ipVersions.map((version) => ({
     ...at(tables.PortSecurity, 90, hop.number, {
       ...version,
-      in_port: hop.ofport,
+      ...cameFrom(hop),
       eth_src: hop.mac,
       vlan_vid: 0,
     }),
@@ -88,7 +98,7 @@ export function admitReturns(hop: LocalPort): Flow[] {
 
 /** What a hop gives back of the conversation. */
 export function steerReturn({ number, priority }: Steerer, hop: LocalPort, a: Alternative, onward: Onward): Flow {
-  const match = { in_port: hop.ofport, ...conversation(a) };
+  const match = { ...cameFrom(hop), ...conversation(a) };
   const flow = at(tables.SteeringReturn, rulePriority(priority, 'allow'), number, match);
   if (onward === 'nowhere') return { ...flow, actions: [] };
   if (onward === 'receiver') return { ...flow, actions: [], goto: tables.Route.id };
@@ -97,7 +107,7 @@ export function steerReturn({ number, priority }: Steerer, hop: LocalPort, a: Al
 
 /** A hop does not speak for another one, nor to it. @param alternative with a hop's own address at one end */
 export function refuseReturn({ number, priority }: Steerer, hop: LocalPort, alternative: Alternative): Flow {
-  const match = { in_port: hop.ofport, ...conversation(alternative) };
+  const match = { ...cameFrom(hop), ...conversation(alternative) };
   return { ...at(tables.SteeringReturn, rulePriority(priority, 'deny'), number, match), actions: [] };
 }
 
@@ -138,10 +148,19 @@ export function lookupHopLocal(hop: LocalPort): Flow {
   };
 }
 
+/** On the second gateway of a hop behind a VLAN. @param first gateway */
+export function lookupHopStandby(hop: LocalPort, first: number): Flow {
+  return {
+    ...at(tables.Lookup, 95, hop.number, steeredTo(hop)),
+    actions: toStandby(hop, first),
+    goto: tables.Chosen.id,
+  };
+}
+
 export function lookupHopRemote(hop: RemotePort): Flow {
   return {
     ...at(tables.Lookup, 95, hop.number, steeredTo(hop)),
-    actions: [load(registers.toPeer, hop.peer)],
+    actions: towardHost(hop),
     goto: tables.TunnelOutput.id,
   };
 }

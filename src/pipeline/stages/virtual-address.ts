@@ -7,7 +7,9 @@ import { cookie } from '../cookie.ts';
 import type { Action, Flow, Match } from '../flow.ts';
 import { load, matching, registers } from '../registers.ts';
 import { type Table, tables } from '../tables.ts';
+import { toward } from './lookup.ts';
 import {
+  type Elsewhere,
   fromPrefix,
   type Ip,
   type IpPrefix,
@@ -18,15 +20,19 @@ import {
   toPrefix,
 } from './ports.ts';
 import { routedTo } from './router.ts';
+import { toStandby } from './vlan.ts';
 
 /** A port that may have the address, on the switch the flows are for or at a peer; `mac`: the one it has it under. */
 export type Claimant = {
   port: PortFacts;
   mac: number;
-  at: { ofport: number; zone: number; epoch: number } | { peer: number };
+  at: Here | Elsewhere;
 };
 
-const receiver = ({ ofport, zone, epoch }: { ofport: number; zone: number; epoch: number }): Action[] => [
+/** `behind` another hypervisor that has it while that one is alive, see vlan.ts. */
+type Here = Pick<LocalPort, 'ofport' | 'zone' | 'epoch'> & { behind?: number };
+
+const receiver = ({ ofport, zone, epoch }: Here): Action[] => [
   load(registers.outPort, ofport),
   load(registers.zone, zone),
   load(registers.portEpoch, epoch),
@@ -53,25 +59,40 @@ export function lookupRouted(resource: number, prefix: IpPrefix, claimants: read
   return flow(tables.Lookup, 90, resource, routedTo(prefix, { ...port, mac }), copiesTo(claimants));
 }
 
-/** @param resource number of the static route */
-export function routedFromTunnel(resource: number, prefix: IpPrefix, port: LocalPort, mac: number): Flow {
-  const match = matching({ ...toPrefix(prefix), vlan_vid: 0, eth_dst: port.mac }, registers.key, port.key);
+/**
+ * @param resource number of the static route
+ * @param under the MAC it has on the wire: the port's own, but for what a second gateway sends on to the first
+ */
+export function routedFromTunnel(
+  resource: number,
+  prefix: IpPrefix,
+  port: LocalPort,
+  mac: number,
+  under = port.mac,
+): Flow {
+  const match = matching({ ...toPrefix(prefix), vlan_vid: 0, eth_dst: under }, registers.key, port.key);
   return flow(tables.TunnelLookup, 90, resource, match, received(port, mac), tables.TunnelSource);
 }
 
-/** On the wire a frame has the port's own MAC. */
 function received(port: LocalPort, mac: number): Action[] {
   const rewrite: Action[] = mac === port.mac ? [] : [{ type: 'setField', field: 'eth_dst', value: mac }];
   return [...rewrite, ...receiver(port), load(registers.network, port.network)];
 }
 
 function copiesTo(claimants: readonly Claimant[]): Action[] {
+  const severalHomes = claimants.some(({ at }) => 'peer' in at && at.orPeer !== undefined);
   return claimants.flatMap(({ port, mac, at }): Action[] => {
     if ('peer' in at)
       return [
         { type: 'setField', field: 'eth_dst', value: port.mac },
-        load(registers.toPeer, at.peer),
+        ...toward(severalHomes ? { peer: at.peer, orPeer: at.orPeer ?? 0 } : at),
         { type: 'resubmit', table: tables.TunnelOutput.id },
+      ];
+    if (at.behind !== undefined)
+      return [
+        { type: 'setField', field: 'eth_dst', value: mac },
+        ...toStandby(at, at.behind),
+        { type: 'resubmit', table: tables.Chosen.id },
       ];
     return [
       { type: 'setField', field: 'eth_dst', value: mac },
@@ -81,9 +102,9 @@ function copiesTo(claimants: readonly Claimant[]): Action[] {
   });
 }
 
-/** What arrives by a tunnel for a port under an address it may have; on the wire it has the port's own MAC. */
-export function virtualFromTunnel(ip: Ip, port: LocalPort, mac: number): Flow {
-  const match = matching({ ...toIp(ip), vlan_vid: 0, eth_dst: port.mac }, registers.key, port.key);
+/** What arrives by a tunnel for a port under an address it may have. @param under as above */
+export function virtualFromTunnel(ip: Ip, port: LocalPort, mac: number, under = port.mac): Flow {
+  const match = matching({ ...toIp(ip), vlan_vid: 0, eth_dst: under }, registers.key, port.key);
   return flow(tables.TunnelLookup, 100, port.number, match, received(port, mac), tables.TunnelSource);
 }
 
@@ -96,9 +117,10 @@ export function admitPair(port: PortFacts, prefix: IpPrefix, peer: number): Flow
 /** Whatever is sent to the MAC of a port without port security. */
 export function lookupUnsecured({ port, at }: Claimant): Flow {
   const match = inTier({ eth_dst: port.mac }, port);
-  return 'peer' in at
-    ? flow(tables.Lookup, 60, port.number, match, [load(registers.toPeer, at.peer)], tables.TunnelOutput)
-    : flow(tables.Lookup, 60, port.number, match, receiver(at), tables.IngressConntrack);
+  if ('peer' in at) return flow(tables.Lookup, 60, port.number, match, toward(at), tables.TunnelOutput);
+  return at.behind === undefined
+    ? flow(tables.Lookup, 60, port.number, match, receiver(at), tables.IngressConntrack)
+    : flow(tables.Lookup, 60, port.number, match, toStandby(at, at.behind), tables.Chosen);
 }
 
 export function unsecuredFromTunnel(port: LocalPort): Flow {

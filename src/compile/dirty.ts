@@ -14,6 +14,7 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
       yield `port:${change.path}`;
       yield* steeredThrough(view, change.path);
       for (const port of [change.before, change.after]) yield* routedThrough(view, port);
+      if (publishes(view, change.path)) yield `gateway:${parentPath(change.path)}`;
       if (hasExtras(change.before) || hasExtras(change.after)) yield `extra:${parentPath(change.path)}`;
       if (addressing(change.before) !== addressing(change.after)) {
         yield* bucketsNaming(view, change.path);
@@ -37,9 +38,12 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
       yield `tier:${change.path}`;
       // It may get a prefix of the other IP version.
       yield* bucketsNaming(view, change.path);
+      yield* translating(view, parentPath(change.path));
       return;
     case 'network':
       yield `judge:${change.path}`;
+      yield* translating(view, change.path);
+      for (const peer of peersOf(view, change.path)) yield* translating(view, peer.path);
       if (change.before?.spec.mtu !== change.after?.spec.mtu)
         for (const tier of view.children('tier', change.path)) yield `tier:${tier.path}`;
       yield* peeringsOf(view, change.path);
@@ -51,12 +55,26 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
       return;
     case 'peering':
       yield `peering:${change.path}`;
+      for (const r of [change.before, change.after])
+        for (const name of r?.spec.networks ?? [])
+          yield* translating(view, `${parentPath(change.path)}/networks/${name}`);
+      return;
+    case 'nat-rule':
+    case 'public-ip':
+      yield `gateway:${parentPath(change.path)}`;
+      return;
+    case 'ip-pool':
+      yield* dirtyByPool(view, change.path);
+      return;
+    case 'provider-network':
+      for (const r of view.referrers(change.path)) if (r.kind === 'ip-pool') yield* dirtyByPool(view, r.path);
       return;
     case 'steering':
       yield `steering:${parentPath(change.path)}`;
       return;
     case 'route':
       yield `route:${change.path}`;
+      yield* translating(view, parentPath(change.path));
       return;
   }
 }
@@ -85,6 +103,16 @@ export function* dirtyByPlacement(state: CompileState, effect: PlacementEffect):
     yield `services:${network}`;
   } else if (publishes(view, effect.port)) yield `gateway:${network}`;
   yield* dirtyByTenantHosts(state, parentPath(network), effect.tenantHosts);
+}
+
+/** A network with NAT: nobody outside may have its addresses, nor what is routed inside. */
+function* translating(view: View, network: Path): Iterable<Subject> {
+  if (view.count('nat-rule', network) > 0) yield `gateway:${network}`;
+}
+
+function* dirtyByPool(view: View, pool: Path): Iterable<Subject> {
+  yield `ip-pool:${pool}`;
+  for (const r of view.referrers(pool)) if (r.kind === 'public-ip') yield `gateway:${r.parent}`;
 }
 
 /** Whether NAT rules lead to the port. */

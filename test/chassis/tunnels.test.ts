@@ -45,6 +45,30 @@ describe('tunnels', () => {
     expect(recorder.complaints()).toEqual([]);
   });
 
+  test('are watched closely where a gateway is at an end, which costs no tunnel', async (context) => {
+    await openVswitchOrSkip(context);
+    await using recorder = await Recorder.start();
+    recorder.server.admit(admission);
+    recorder.server.setTunnels(1, [{ peer: 2, remoteIp: '192.0.2.2' }]);
+    await using vswitch = await startDummySwitch({ manager: recorder.manager });
+    await until('the tunnel', () => recorder.ofports.size === 1);
+    const told = recorder.tunnels.length;
+    const same = async (): Promise<string[]> =>
+      Promise.all(['_uuid', 'ofport'].map((column) => get(vswitch, 'Interface', 'kw2', column)));
+    const before = await same();
+    for (const [fast, ms] of [
+      [true, 100],
+      [false, 1000],
+      [true, 100],
+    ] as const) {
+      recorder.server.setTunnels(1, [{ peer: 2, remoteIp: '192.0.2.2', fast }]);
+      const right = `{enable="true", min_rx="${ms}", min_tx="${ms}"}`;
+      await until(right, async () => (await get(vswitch, 'Interface', 'kw2', 'bfd')) === right);
+    }
+    expect(await same()).toEqual(before);
+    expect(recorder.tunnels.length).toBe(told);
+  });
+
   test('carry our own address unless told not to, and follow it', async (context) => {
     await openVswitchOrSkip(context);
     await using recorder = await Recorder.start({ tunnelLocalIp: undefined });

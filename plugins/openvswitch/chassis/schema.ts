@@ -26,6 +26,9 @@ export const watchedTables = {
   Port: {
     name: scalar('string'),
     interfaces: setOf('uuid'),
+    tag: optional('integer'),
+    trunks: setOf('integer'),
+    vlan_mode: optional('string'),
     external_ids: mapOf('string', 'string'),
   },
   Interface: {

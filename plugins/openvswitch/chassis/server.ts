@@ -91,6 +91,8 @@ export class ChassisServer implements Chassis {
 
   setPatches(hypervisor: HypervisorNumber, patches: PatchSpec[]): void {
     this.#patches.set(hypervisor, patches);
+    const admission = this.#admissions.get(hypervisor);
+    if (admission) this.#sessions.get(admission.systemId)?.setPatches(patches);
   }
 
   peerOf(datapathId: bigint): string | undefined {
@@ -167,6 +169,7 @@ export class ChassisServer implements Chassis {
           this.#known(session, facts);
         },
         interfaces: ({ hypervisor }, interfaces) => events.interfaces(hypervisor, interfaces),
+        patches: ({ hypervisor }, ofports) => events.patches(hypervisor, ofports),
         tunnels: ({ hypervisor }, ofports) => events.tunnels(hypervisor, ofports),
       },
     });
@@ -203,6 +206,8 @@ export class ChassisServer implements Chassis {
   #applyAdmission(session: ChassisSession, admission: Admission): void {
     const tunnels = this.#tunnels.get(admission.hypervisor);
     if (tunnels) session.setTunnels(tunnels);
+    const patches = this.#patches.get(admission.hypervisor);
+    if (patches) session.setPatches(patches);
     session.admit(admission);
   }
 

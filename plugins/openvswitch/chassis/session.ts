@@ -3,6 +3,7 @@ import type {
   Admission,
   ChassisFacts,
   InterfaceFacts,
+  PatchSpec,
   SwitchHealth,
   TunnelSpec,
 } from '../../../src/drivers/switch-plugin.ts';
@@ -16,6 +17,7 @@ import { encapIpOf, factsOf, systemIdOf } from './facts.ts';
 import { readHealth } from './health.ts';
 import { planBridge } from './integration-bridge.ts';
 import { type LocalEnd, planManagers } from './managers.ts';
+import { PatchPorts } from './patch-ports.ts';
 import type { Plan } from './plan.ts';
 import { Reminder } from './reminder.ts';
 import { type Cache, type Change, DATABASE, watchedTables } from './schema.ts';
@@ -29,6 +31,7 @@ export type SessionEvents = {
   facts(facts: ChassisFacts): void;
   interfaces(admission: Admission, interfaces: InterfaceFacts[]): void;
   tunnels(admission: Admission, ofports: Map<number, number>): void;
+  patches(admission: Admission, ofports: Map<string, number>): void;
 };
 
 export type SessionOptions = {
@@ -60,6 +63,7 @@ export class ChassisSession {
   readonly #topology = new Topology(this.#cache);
   readonly #interfaces = new VmInterfaces(this.#topology);
   readonly #tunnels: TunnelPorts;
+  readonly #patches: PatchPorts;
   readonly #writer: Writer;
   readonly #applied: AppliedWatch;
   readonly #reminder = new Reminder(() => {
@@ -81,6 +85,7 @@ export class ChassisSession {
     this.#log = log;
     this.connection = connection;
     this.#tunnels = new TunnelPorts({ cache: this.#cache, topology: this.#topology, encapsulation, log });
+    this.#patches = new PatchPorts({ cache: this.#cache, topology: this.#topology, log });
     this.#applied = new AppliedWatch(log);
     this.#writer = new Writer({
       plan: () => this.#plan(),
@@ -137,6 +142,11 @@ export class ChassisSession {
     if (this.#admission) this.#writer.renew();
   }
 
+  setPatches(specs: readonly PatchSpec[]): void {
+    this.#patches.want(specs);
+    if (this.#admission) this.#writer.renew();
+  }
+
   /** Reads, and writes nothing. @throws OvsdbError, ConnectionClosedError, ProtocolError */
   health(): Promise<SwitchHealth> {
     const transact = (operations: Operation[]) => this.connection.transact(DATABASE, operations);
@@ -179,9 +189,14 @@ export class ChassisSession {
       // Every port has an interface, and is looked at with it.
       for (const row of this.#cache.table('Interface').values()) touched.interfaces.set(row.uuid, row);
     }
-    for (const port of touched.ports.values()) this.#tunnels.touchPort(port);
+    for (const name of touched.bridges) this.#patches.touchBridge(name);
+    for (const port of touched.ports.values()) {
+      this.#tunnels.touchPort(port);
+      this.#patches.touchPort(port);
+    }
     for (const row of touched.interfaces.values()) {
       this.#tunnels.touchInterface(row);
+      this.#patches.touchInterface(row);
       this.#interfaces.touch(row);
     }
   }
@@ -203,14 +218,16 @@ export class ChassisSession {
     if (interfaces) this.#options.events.interfaces(admission, interfaces);
     const ofports = this.#tunnels.take();
     if (ofports) this.#options.events.tunnels(admission, ofports);
-    this.#reminder.see(this.#tunnels.lacksPorts);
+    const patches = this.#patches.take();
+    if (patches) this.#options.events.patches(admission, patches);
+    this.#reminder.see(this.#tunnels.lacksPorts || this.#patches.lacksPorts);
   }
 
   #plan(): Plan | undefined {
     const admission = this.#admission;
     const root = this.#topology.root;
     if (!admission || !root) return undefined;
-    const plan = this.#planBridge(admission) ?? this.#tunnels.plan() ?? this.#planReminder();
+    const plan = this.#planBridge(admission) ?? this.#tunnels.plan() ?? this.#patches.plan() ?? this.#planReminder();
     // As ovs-vsctl does, so that cur_cfg tells when ovs-vswitchd has taken it.
     plan?.operations.push(mutate('Open_vSwitch', is(root.uuid), [['next_cfg', '+=', 1]]));
     return plan;
@@ -222,7 +239,7 @@ export class ChassisSession {
     const failed = (): void => {
       this.#remind = true;
     };
-    return { what: 'a tunnel lacks its OpenFlow port, look again', operations: [], failed };
+    return { what: 'a tunnel or patch lacks its OpenFlow port, look again', operations: [], failed };
   }
 
   #planBridge(admission: Admission): Plan | undefined {

@@ -7,6 +7,8 @@ export type Touched = {
   root: boolean;
   /** Another row is the integration bridge now, or none: everything about ports is to be looked at anew. */
   integrationBridge: boolean;
+  /** Names of bridges that came or went, or have another datapath now. */
+  bridges: Set<string>;
   ports: Map<string, PortRow>;
   interfaces: Map<string, InterfaceRow>;
 };
@@ -15,7 +17,8 @@ export class Topology {
   readonly #cache: Cache;
   readonly #bridgeOfPort = new Map<string, string>();
   readonly #portOfInterface = new Map<string, string>();
-  /** Names are unique in either table and never change (ovs-vswitchd.conf.db(5)). */
+  /** Names are unique in each table and never change (ovs-vswitchd.conf.db(5)). */
+  readonly #bridgeByName = new Map<string, string>();
   readonly #portByName = new Map<string, string>();
   readonly #interfaceByName = new Map<string, string>();
   #integrationBridge: BridgeRow | undefined;
@@ -37,6 +40,14 @@ export class Topology {
     return this.#integrationBridge;
   }
 
+  bridgeByName(name: string): BridgeRow | undefined {
+    return this.#cache.row('Bridge', this.#bridgeByName.get(name) ?? '');
+  }
+
+  bridgeOf(portUuid: string): BridgeRow | undefined {
+    return this.#cache.row('Bridge', this.#bridgeOfPort.get(portUuid) ?? '');
+  }
+
   portByName(name: string): PortRow | undefined {
     return this.#cache.row('Port', this.#portByName.get(name) ?? '');
   }
@@ -56,15 +67,21 @@ export class Topology {
 
   /** Takes what the cache has just applied. */
   update(changes: readonly Change[]): Touched {
-    const touched: Touched = { root: false, integrationBridge: false, ports: new Map(), interfaces: new Map() };
-    let bridges = false;
+    const touched: Touched = {
+      root: false,
+      integrationBridge: false,
+      bridges: new Set(),
+      ports: new Map(),
+      interfaces: new Map(),
+    };
     for (const change of changes) {
       switch (change.table) {
         case 'Open_vSwitch':
           touched.root = true;
           break;
         case 'Bridge':
-          bridges ||= change.kind !== 'modify';
+          this.#named(this.#bridgeByName, change);
+          if (change.kind !== 'modify' || change.columns.has('datapath_type')) touched.bridges.add(change.row.name);
           this.#moved(this.#bridgeOfPort, change.row.uuid, change.membership('ports'), (port) => {
             const row = this.#cache.row('Port', port);
             if (row) touched.ports.set(port, row);
@@ -84,7 +101,7 @@ export class Topology {
           break;
       }
     }
-    if (touched.root || bridges) touched.integrationBridge = this.#findIntegrationBridge();
+    if (touched.root || touched.bridges.size > 0) touched.integrationBridge = this.#findIntegrationBridge();
     for (const port of touched.ports.values()) {
       for (const uuid of port.interfaces) {
         const row = this.#cache.row('Interface', uuid);

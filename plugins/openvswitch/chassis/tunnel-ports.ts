@@ -7,6 +7,7 @@ import { insert, is, type Mutation, mutate, type Operation, putKeys, update } fr
 import { type JsonRow, map, namedUuid, set, uuid } from '../ovsdb/types.ts';
 import type { Encapsulation } from './encapsulation.ts';
 import type { ChassisLog } from './options.ts';
+import { isPatchName } from './patch-ports.ts';
 import type { Plan } from './plan.ts';
 import { type Cache, type InterfaceRow, isOurs, OWNER, type PortRow, portNumberOf } from './schema.ts';
 import type { Topology } from './topology.ts';
@@ -14,10 +15,14 @@ import type { Topology } from './topology.ts';
 const PEER = 'keyway-peer';
 
 /**
- * Bidirectional Forwarding Detection (RFC 5880) once a second: it tells a dead tunnel, and it keeps the underlay's
- * neighbour entries warm, without which the first frame over a new tunnel is lost (measured: 0.6 to 1 s).
+ * Bidirectional Forwarding Detection (RFC 5880): it tells a dead tunnel, and it keeps the underlay's neighbour entries
+ * warm, without which the first frame over a new tunnel is lost (measured: 0.6 to 1 s). The other end is taken to be gone
+ * after three intervals without a word; the greater of what both ends ask for counts.
  */
-const BFD = { enable: 'true', min_rx: '1000', min_tx: '1000' };
+function bfdOf({ fast = false }: TunnelSpec): Record<string, string> {
+  const interval = fast ? '100' : '1000';
+  return { enable: 'true', min_rx: interval, min_tx: interval };
+}
 
 type Owned = { name: string; peer: HypervisorNumber | undefined; ofport: number | undefined };
 
@@ -69,7 +74,8 @@ export class TunnelPorts {
     const wanted = new Map(specs.map((spec) => [tunnelName(spec.peer), spec]));
     for (const name of this.#wanted?.keys() ?? []) if (!wanted.has(name)) this.#dirty.add(name);
     for (const [name, spec] of wanted) {
-      if (this.#wanted?.get(name)?.remoteIp !== spec.remoteIp) this.#dirty.add(name);
+      const was = this.#wanted?.get(name);
+      if (was?.remoteIp !== spec.remoteIp || was.fast !== spec.fast) this.#dirty.add(name);
     }
     this.#wanted = wanted;
   }
@@ -162,7 +168,7 @@ export class TunnelPorts {
 
   /** Our own view of a port, if we made it and it is where we put it. The bridge's own port is no tunnel. */
   #look(row: PortRow): Owned | undefined {
-    if (!isOurs(row) || !this.#topology.onIntegrationBridge(row.uuid)) return undefined;
+    if (!isOurs(row) || isPatchName(row.name) || !this.#topology.onIntegrationBridge(row.uuid)) return undefined;
     if (this.#cache.row('Port', row.uuid) === undefined || row.name === this.#topology.integrationBridge?.name) {
       return undefined;
     }
@@ -209,7 +215,7 @@ export class TunnelPorts {
     return [
       insert(
         'Interface',
-        { name, type: this.#encapsulation.type, options, bfd: map(BFD), external_ids: ids },
+        { name, type: this.#encapsulation.type, options, bfd: map(bfdOf(spec)), external_ids: ids },
         `${rowName}_interface`,
       ),
       insert('Port', { name, interfaces: namedUuid(`${rowName}_interface`), external_ids: ids }, rowName),
@@ -233,7 +239,7 @@ export class TunnelPorts {
     // The columns of a tunnel of ours are ours whole: what was added by hand goes too.
     const options = Object.entries(this.#options(spec));
     if (!holds(row.options, options)) columns.options = map(options);
-    const bfd = Object.entries(BFD);
+    const bfd = Object.entries(bfdOf(spec));
     if (!holds(row.bfd, bfd)) columns.bfd = map(bfd);
     if (Object.keys(columns).length > 0) operations.push(update('Interface', is(row.uuid), columns));
     return operations;

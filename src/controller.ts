@@ -13,6 +13,8 @@ import { tableName } from './pipeline/tables.ts';
 import { southboundMetrics } from './southbound-metrics.ts';
 import { openLevelStore } from './store/level.ts';
 import { careForTokens } from './token-care.ts';
+import { openUsageStorage } from './usage/level-storage.ts';
+import type { UsageStorage } from './usage/storage.ts';
 
 export type RunningController = {
   core: Core;
@@ -44,7 +46,9 @@ export async function runController(config: Config, extras: ControllerExtras = {
     report: (message) => log.error({ room: 'store' }, message),
   });
   let core: Core | undefined;
+  let usage: UsageStorage | undefined;
   try {
+    usage = await openUsageStorage(join(config.dataDir, 'usage'));
     const plugin = new OpenVswitchPlugin({
       listenOvsdb: southbound.ovsdb,
       listenOpenflow: southbound.openflow,
@@ -66,6 +70,7 @@ export async function runController(config: Config, extras: ControllerExtras = {
       store,
       plugin,
       log,
+      usage,
       underlayMtu: config.southbound.underlayMtu,
       checkMtu: config.southbound.checkMtu,
       pluginMetrics: (nameOf) => southboundMetrics(plugin, nameOf),
@@ -85,6 +90,7 @@ export async function runController(config: Config, extras: ControllerExtras = {
       fabric: core.fabric,
       upkeep: core.upkeep,
       trace: core.trace,
+      usage: core.usage,
       config,
       log,
     });
@@ -113,6 +119,8 @@ export async function runController(config: Config, extras: ControllerExtras = {
     };
   } catch (error) {
     await core?.stop();
+    // A core that has begun closes it.
+    if (core === undefined) await usage?.close();
     await store.close();
     throw error;
   }

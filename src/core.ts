@@ -20,6 +20,9 @@ import type { Upkeep } from './reconcile/upkeep.ts';
 import type { Store } from './store/store.ts';
 import { createTraceRoom } from './trace/create.ts';
 import type { TraceService } from './trace/service.ts';
+import { createUsageRoom } from './usage/create.ts';
+import type { UsageService } from './usage/service.ts';
+import { MemoryStorage, type UsageStorage } from './usage/storage.ts';
 
 export type Core = {
   intent: Intent;
@@ -29,6 +32,7 @@ export type Core = {
   fabric: Fabric;
   upkeep: Upkeep;
   trace: TraceService;
+  usage: UsageService;
   /** Where hypervisors connect, as ovs-vsctl set-manager takes it. */
   managers: string[];
   stop(): Promise<void>;
@@ -44,6 +48,8 @@ export type CoreOptions = {
   checkMtu?: boolean;
   /** Names of the drivers there are. */
   providers?: ReadonlySet<string>;
+  /** Where usage lies; in memory unless told. */
+  usage?: UsageStorage;
   /** Further figures for /metrics, of the plugin. */
   pluginMetrics?(nameOf: (hypervisor: number) => string): Promise<Metric[]>;
 };
@@ -56,6 +62,7 @@ export async function startCore({
   underlayMtu = 1500,
   checkMtu = true,
   providers = new Set(),
+  usage: usageStorage = new MemoryStorage(),
   pluginMetrics = () => Promise.resolve([]),
 }: CoreOptions): Promise<Core> {
   const progress = new Progress();
@@ -96,6 +103,16 @@ export async function startCore({
     namingOf(intent, engine.fleet),
   );
   await engine.load(intent.revision);
+  const usageRoom = await createUsageRoom({
+    view: intent,
+    fleet: engine.fleet,
+    placement: engine.bindings.placement,
+    plugin,
+    storage: usageStorage,
+    log,
+  });
+  intent.onCommit((commit) => usageRoom.committed(commit));
+  status.onStatus((path) => usageRoom.bound(path));
   intent.onCommit((commit) => engine.push({ type: 'commit', commit }));
   ready = true;
   const meter = new ThreadMeter();
@@ -109,6 +126,7 @@ export async function startCore({
     metrics: async () => [
       ...engineMetrics(engine, progress, status, counters),
       ...threadMetrics(await threadLoads(meter, plugin)),
+      ...usageRoom.service.metrics(),
       ...(await pluginMetrics((h) => engine.fleet.name(h))),
     ],
     ready: readiness,
@@ -132,10 +150,12 @@ export async function startCore({
     fabric,
     upkeep,
     trace: traceRoom.service,
+    usage: usageRoom.service,
     managers,
     async stop() {
       ready = false;
       meter.stop();
+      await usageRoom.service.stop();
       await engine.stop();
       await plugin.stop();
     },

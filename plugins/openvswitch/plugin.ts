@@ -167,8 +167,8 @@ export class OpenVswitchPlugin implements SwitchPlugin {
     await this.#request('sendPacket', hypervisor, packet);
   }
 
-  async installed(hypervisor: HypervisorNumber): Promise<InstalledFlow[]> {
-    const { records, counters } = await this.#request('installed', hypervisor);
+  async installed(hypervisor: HypervisorNumber, cookies?: readonly bigint[]): Promise<InstalledFlow[]> {
+    const { records, counters } = await this.#request('installed', hypervisor, cookies);
     return decodeAny(records).map((flow, index) => ({
       ...flow,
       packets: BigInt(counters[index * 3]!),

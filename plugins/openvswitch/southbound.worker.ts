@@ -133,7 +133,7 @@ const handlers: Handlers = {
     await southbound.sendPacket(hypervisor, packet);
     return undefined;
   },
-  installed: (hypervisor) => southbound.installed(hypervisor),
+  installed: (hypervisor, cookies) => southbound.installed(hypervisor, cookies),
   counted: (hypervisor, cookies) => southbound.counted(hypervisor, cookies),
   portCounters: (hypervisor, ofports) => southbound.portCounters(hypervisor, ofports),
   desired: async (hypervisor) => southbound.desired(hypervisor),

@@ -24,6 +24,7 @@ import { switchRoutes } from './switch-routes.ts';
 import { tokenRoutes } from './token-routes.ts';
 import { traceRoutes } from './trace-routes.ts';
 import { upkeepRoutes } from './upkeep-routes.ts';
+import { usageRoutes } from './usage-routes.ts';
 import { compileJudge, judgeNamesInPaths } from './validation.ts';
 import { Writes } from './writes.ts';
 
@@ -75,6 +76,7 @@ export async function createApp(context: AppContext, { events, monotonic }: AppO
   switchRoutes(app, services);
   hitRoutes(app, services);
   traceRoutes(app, services);
+  usageRoutes(app, services);
   eventRoutes(app, services);
   tokenRoutes(app, services);
   upkeepRoutes(app, services);

@@ -8,6 +8,7 @@ import type { Fabric, StatusSource } from '../reconcile/contract.ts';
 import type { Upkeep } from '../reconcile/upkeep.ts';
 import type { Store } from '../store/store.ts';
 import type { TraceService } from '../trace/service.ts';
+import type { UsageService } from '../usage/service.ts';
 
 export * from '../reconcile/contract.ts';
 
@@ -20,6 +21,7 @@ export type AppContext = {
   fabric: Fabric;
   upkeep: Upkeep;
   trace: TraceService;
+  usage: UsageService;
   config: Config;
   log: Logger;
 };

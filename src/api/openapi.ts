@@ -30,6 +30,7 @@ export async function installOpenApi(app: FastifyInstance): Promise<void> {
         ...kinds.map((kind) => ({ name: definitions[kind].segment, description: definitions[kind].summary })),
         { name: 'apply', description: 'Many resources in one transaction' },
         { name: 'inspection', description: 'What is on switches, and why' },
+        { name: 'usage', description: 'What ports and public addresses have used' },
         { name: 'events', description: 'Changes of intent and of status' },
         { name: 'tokens', description: 'Who may do what' },
         { name: 'audit', description: 'Who did what, when' },

@@ -8,6 +8,7 @@ import { type ProblemCode, problems } from '../problems.ts';
 import type { CheckState } from '../reconcile/upkeep.ts';
 import { problemType } from './problem-answers.ts';
 import { ConnectivitySchema, TraceSchema } from './trace-schema.ts';
+import { UsageListSchema, UsageSchema } from './usage-schema.ts';
 
 /** Refers to a component by its name. */
 export function ref(name: string): TSchema {
@@ -312,6 +313,8 @@ export function componentSchemas(): TSchema[] {
     FlowSchema,
     TraceSchema,
     ConnectivitySchema,
+    UsageSchema,
+    UsageListSchema,
     RecomputationSchema,
     DiagnosisSchema,
     ...kinds.flatMap((kind) => {

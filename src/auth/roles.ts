@@ -40,6 +40,8 @@ export type Area =
   | 'recompute'
   | 'tokens'
   | 'trace'
+  /** What ports and public addresses have used. */
+  | 'usage'
   | 'verify'
   /** Ports of every tenant by address, with their bindings. */
   | 'where';
@@ -75,13 +77,13 @@ const policies: Readonly<Record<Role, Policy>> = {
       read: ['hypervisor', 'provider-network', 'ip-pool', 'trunk', 'vlan-attachment'],
       write: [],
     },
-    areas: { read: ['events', 'trace', 'verify', 'where'], write: ['apply'] },
+    areas: { read: ['events', 'trace', 'usage', 'verify', 'where'], write: ['apply'] },
     restricted: { sees: true, sets: true },
   },
   tenant: {
     ownTenantOnly: true,
     resources: { read: [], write: [] },
-    areas: { read: ['events', 'trace', 'verify'], write: ['apply'] },
+    areas: { read: ['events', 'trace', 'usage', 'verify'], write: ['apply'] },
     restricted: { sees: false, sets: false },
   },
   'gateway-host': {

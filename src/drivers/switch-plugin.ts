@@ -80,6 +80,8 @@ export type InstalledFlow = Flow & { packets: bigint; bytes: bigint /** Seconds.
 export type PortCounters = {
   received: { packets: number; bytes: number };
   sent: { packets: number; bytes: number };
+  /** Seconds since then; undefined where that is not told. */
+  duration?: number;
 };
 
 export type FlowCounters = { flows: number; packets: number; bytes: number };
@@ -214,8 +216,12 @@ export interface SwitchPlugin {
   apply(pass: Pass): void;
   /** Forget every connection of the conntrack zone; resolves when the switch has confirmed. */
   flushZone(hypervisor: HypervisorNumber, zone: number): Promise<void>;
-  /** Read from the switch now. @throws Problem hypervisor.not-connected */
-  installed(hypervisor: HypervisorNumber): Promise<InstalledFlow[]>;
+  /**
+   * Read from the switch now.
+   * @param cookies only flows with one of these, which costs what they are
+   * @throws Problem hypervisor.not-connected
+   */
+  installed(hypervisor: HypervisorNumber, cookies?: readonly bigint[]): Promise<InstalledFlow[]>;
   /**
    * What the flows with each cookie have counted, read from the switch now. Costs what these flows are.
    * @throws Problem hypervisor.not-connected

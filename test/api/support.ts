@@ -10,7 +10,9 @@ import type { ProblemDocument } from '../../src/problems.ts';
 import { type MemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
 import type { Store } from '../../src/store/store.ts';
 import { careForTokens } from '../../src/token-care.ts';
+import { MemoryStorage, type UsageStorage } from '../../src/usage/storage.ts';
 import { Fleet } from './fleet.ts';
+import { usageOver } from './usage.ts';
 
 export type Who = 'admin' | 'operator' | 'orchestrator' | 'acme' | 'globex';
 
@@ -21,6 +23,7 @@ export type Harness = {
   tokens: Tokens;
   audit: Audit;
   fleet: Fleet;
+  usageStorage: UsageStorage;
   /** Lines of the log, as objects. */
   log: Record<string, unknown>[];
   secrets: Record<Who, string>;
@@ -51,6 +54,8 @@ export async function harness({ disk, changes, secrets, ...options }: HarnessOpt
   const audit = await Audit.load(store);
   const intent = await Intent.open(store);
   const fleet = new Fleet(intent);
+  const usageStorage = new MemoryStorage();
+  const usage = await usageOver(intent, usageStorage);
   const log: Record<string, unknown>[] = [];
   const logger = pino({ level: 'info' }, { write: (line: string) => log.push(JSON.parse(line)) });
   const context = {
@@ -62,6 +67,7 @@ export async function harness({ disk, changes, secrets, ...options }: HarnessOpt
     fabric: fleet,
     upkeep: fleet,
     trace: fleet,
+    usage: usage.service,
     config: loadConfig(undefined),
     log: logger,
   };
@@ -78,6 +84,7 @@ export async function harness({ disk, changes, secrets, ...options }: HarnessOpt
     ...context,
     app,
     fleet,
+    usageStorage,
     log,
     secrets: made,
     async ask(who, method, path, body, headers = {}) {
@@ -94,6 +101,7 @@ export async function harness({ disk, changes, secrets, ...options }: HarnessOpt
     async close() {
       endCare();
       await app.close();
+      await usage.service.stop();
       await store.close();
     },
   };

@@ -77,6 +77,7 @@ const table: [string, AccessRequest, string][] = [
       ['drivers', 'read', 'yes yes no no no'],
       ['where', 'read', 'yes yes yes no no'],
       ['trace', 'read', 'yes yes yes yes no'],
+      ['usage', 'read', 'yes yes yes yes no'],
       ['verify', 'read', 'yes yes yes yes no'],
       ['events', 'read', 'yes yes yes yes no'],
       ['apply', 'write', 'yes yes yes yes no'],

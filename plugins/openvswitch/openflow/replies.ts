@@ -219,6 +219,8 @@ export type PortStats = {
   port: number;
   received: { packets: number; bytes: number };
   sent: { packets: number; bytes: number };
+  /** Seconds since then; undefined where the switch does not tell. */
+  duration?: number;
 };
 
 /** ofp_port_stats, OpenFlow 1.5.1 section 7.3.5.7, without properties. */
@@ -228,15 +230,17 @@ const portStatsBytes = 80;
 export function parsePortStats(body: Uint8Array): PortStats[] {
   const ports: PortStats[] = [];
   forEachEntry(body, 0, portStatsBytes, 'port statistics', (bytes, at) => {
-    // Counters pass 2^53 after a hundred years at 100 Gbit/s; all ones is the word for "not kept".
+    // Beyond 2^53 (eight days at 100 Gbit/s) a number is off by a few bytes; all ones is the word for "not kept".
     const counter = (offset: number): number => {
       const value = bytes.readBigUInt64BE(at + offset);
       return value === 0xffff_ffff_ffff_ffffn ? 0 : Number(value);
     };
+    const seconds = bytes.readUInt32BE(at + 8);
     ports.push({
       port: bytes.readUInt32BE(at + 4),
       received: { packets: counter(16), bytes: counter(32) },
       sent: { packets: counter(24), bytes: counter(40) },
+      ...(seconds === 0xffff_ffff ? {} : { duration: seconds + bytes.readUInt32BE(at + 12) / 1e9 }),
     });
   });
   return ports;

@@ -21,6 +21,7 @@ import {
   aggregateRequest,
   anyPort,
   ctFlushZone,
+  type FlowFilter,
   flowDescRequest,
   packetOut,
   portStatsRequest,
@@ -228,21 +229,23 @@ export class Southbound {
     );
   }
 
-  /** @throws Problem hypervisor.not-connected */
-  installed(hypervisor: HypervisorNumber): Promise<InstalledRecords> {
+  /** @param cookies only flows with one of these. @throws Problem hypervisor.not-connected */
+  installed(hypervisor: HypervisorNumber, cookies?: readonly bigint[]): Promise<InstalledRecords> {
     return this.#withConnection(hypervisor, async ({ connection }) => {
       const records = new ByteWriter(64 * 1024);
       const counters: number[] = [];
-      await multipart(
-        connection,
-        'flows',
-        this.#options.settings.replyTimeout,
-        (xid) => flowDescRequest(xid),
-        (body) =>
-          parseFlowDescPart(body, records, (_offset, _length, { packets = 0, bytes = 0, duration = 0 }) => {
-            counters.push(packets, bytes, duration);
-          }),
-      );
+      const read = (filter: FlowFilter) =>
+        multipart(
+          connection,
+          'flows',
+          this.#options.settings.replyTimeout,
+          (xid) => flowDescRequest(xid, filter),
+          (body) =>
+            parseFlowDescPart(body, records, (_offset, _length, { packets = 0, bytes = 0, duration = 0 }) => {
+              counters.push(packets, bytes, duration);
+            }),
+        );
+      await (cookies === undefined ? read({}) : Promise.all(cookies.map((cookie) => read({ cookie }))));
       return { records: records.take(), counters: Float64Array.from(counters) };
     });
   }

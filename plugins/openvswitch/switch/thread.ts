@@ -36,7 +36,7 @@ export type Requests = {
   stop: { params: []; result: undefined };
   flushZone: { params: [hypervisor: HypervisorNumber, zone: number]; result: undefined };
   sendPacket: { params: [hypervisor: HypervisorNumber, packet: PacketOut]; result: undefined };
-  installed: { params: [hypervisor: HypervisorNumber]; result: InstalledRecords };
+  installed: { params: [hypervisor: HypervisorNumber, cookies?: readonly bigint[]]; result: InstalledRecords };
   counted: { params: [hypervisor: HypervisorNumber, cookies: readonly bigint[]]; result: FlowCounters[] };
   portCounters: {
     params: [hypervisor: HypervisorNumber, ofports: readonly number[]];

@@ -18,7 +18,7 @@ import { policyUnits } from './policies.ts';
 import { portUnits } from './port.ts';
 import { routeUnits } from './route.ts';
 import { judgeUnit, ruleUnits } from './rules.ts';
-import { servicesUnits } from './services.ts';
+import { servicesPortUnits, servicesUnits } from './services.ts';
 import { Shapes } from './shapes.ts';
 import type { CompileState, Subject, Unit } from './state.ts';
 import { steeringUnits } from './steering.ts';
@@ -261,6 +261,7 @@ export class Compiler {
     for (const pool of view.children('ip-pool', '')) yield `ip-pool:${pool.path}`;
     for (const from of hypervisors.keys()) {
       yield `failover:${from}`;
+      yield `services-port:${from}`;
       for (const to of placement.peersOf(from)) yield `tunnel:${from}:${to}`;
     }
   }
@@ -377,6 +378,8 @@ export function compileSubject(state: CompileState, subject: Subject): Unit[] {
       return gatewayUnits(state, rest as Path);
     case 'services':
       return servicesUnits(state, rest as Path);
+    case 'services-port':
+      return servicesPortUnits(state, Number(rest));
     case 'failover':
       return failoverUnits(state, Number(rest));
     case 'ip-pool':

@@ -6,6 +6,7 @@ import type { GatewayEffect, PlacementEffect } from '../inventory/placement.ts';
 import { hostsOf } from './alternatives.ts';
 import { hasExtras } from './extra-addresses.ts';
 import { peersOf } from './routing.ts';
+import { nextOfIdentity } from './services.ts';
 import type { CompileState, Subject } from './state.ts';
 
 export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Subject> {
@@ -13,6 +14,8 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
     case 'port':
       yield `port:${change.path}`;
       yield* steeredThrough(view, change.path);
+      if (change.before !== undefined && change.after?.number !== change.before.number)
+        for (const path of nextOfIdentity(view, change.before.number)) yield `port:${path}`;
       for (const port of [change.before, change.after]) yield* routedThrough(view, port);
       if (publishes(view, change.path)) yield `gateway:${parentPath(change.path)}`;
       if (hasExtras(change.before) || hasExtras(change.after)) yield `extra:${parentPath(change.path)}`;
@@ -36,21 +39,25 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
       return;
     case 'tier':
       yield `tier:${change.path}`;
+      yield `services:${parentPath(change.path)}`;
       // It may get a prefix of the other IP version.
       yield* bucketsNaming(view, change.path);
       yield* translating(view, parentPath(change.path));
       return;
     case 'network':
       yield `judge:${change.path}`;
+      yield `services:${change.path}`;
       yield* translating(view, change.path);
       for (const peer of peersOf(view, change.path)) yield* translating(view, peer.path);
       if (change.before?.spec.mtu !== change.after?.spec.mtu)
         for (const tier of view.children('tier', change.path)) yield `tier:${tier.path}`;
       yield* peeringsOf(view, change.path);
       return;
-    // Tenants, offerings and hypervisors reach switches through tiers, ports and placement only.
-    case 'tenant':
     case 'offering':
+      for (const r of view.referrers(change.path)) if (r.kind === 'network') yield `services:${r.path}`;
+      return;
+    // Tenants and hypervisors reach switches through tiers, ports and placement only.
+    case 'tenant':
     case 'hypervisor':
       return;
     case 'peering':

@@ -13,8 +13,10 @@ import { endProbes, probeMeter } from '../pipeline/stages/probe.ts';
 import { provider } from '../pipeline/stages/provider.ts';
 import { judgeInReverse } from '../pipeline/stages/reverse.ts';
 import { pastRouter } from '../pipeline/stages/router.ts';
+import { refuseOtherAnswers } from '../pipeline/stages/services.ts';
 import { notSteered, skipConntrack } from '../pipeline/stages/steering.ts';
 import { admitKey, tunnelPort } from '../pipeline/stages/tunnel.ts';
+import { takeOver } from '../pipeline/stages/vlan.ts';
 import { chooseGateway } from '../pipeline/stages/way-out.ts';
 import type { CompileState, Unit } from './state.ts';
 
@@ -32,6 +34,8 @@ export function baseUnit(state: CompileState): Unit[] {
     ...pastRouter(),
     localOutput(),
     ...chooseGateway(),
+    refuseOtherAnswers(),
+    takeOver(),
     ...translateAddresses(),
     ...provider(),
     canary(),

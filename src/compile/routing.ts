@@ -4,6 +4,7 @@
  */
 import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
+import { serving } from './serving.ts';
 import type { CompileState } from './state.ts';
 
 export function isRouted({ view, placement }: Routed, network: Path): boolean {
@@ -29,10 +30,13 @@ export function* peersOf(view: View, network: Path): Iterable<Resource<'network'
   }
 }
 
-/** All of it as one text: while it stays the same, ports need no look. */
+/** All of it as one text, and what its gateways serve: while it stays the same, ports need no look. */
 export function shape(state: Routed, network: Path): string {
-  const peers = [...peersOf(state.view, network)].map(({ number }) => number).sort();
-  return peers.length > 0 ? `routed ${peers.join(' ')}` : isRouted(state, network) ? 'routed' : '';
+  const { view, placement } = state;
+  const peers = [...peersOf(view, network)].map(({ number }) => number).sort();
+  const routed = peers.length > 0 ? `routed ${peers.join(' ')}` : isRouted(state, network) ? 'routed' : '';
+  if (placement.gatewaysOf(network).length === 0) return routed;
+  return `${routed} ${serving(view, view.getAs('network', network))}`;
 }
 
 /** Switches with ports of a network, those that are programmed. */

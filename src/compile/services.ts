@@ -1,9 +1,7 @@
 /**
- * Units of what a network is served by its gateways: DHCP, router advertisements, names, metadata. A network is served names
- * and metadata where its offering has `dhcp` and it has a gateway; addresses too, unless it says `dhcp: false`.
+ * Units of what a network is served by its gateways: DHCP, router advertisements, names, metadata. What of it, says serving.ts.
  */
 import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
-import { generatedMac } from '../intent/addresses.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
 import type { Flow } from '../pipeline/flow.ts';
 import { answerNeighbours } from '../pipeline/stages/neighbour.ts';
@@ -25,22 +23,11 @@ import {
 import type { BoundPort } from './bound.ts';
 import { tierFacts } from './facts.ts';
 import { switchesOf } from './routing.ts';
+import { gatewayMacOf, serving } from './serving.ts';
 import type { CompileState, Unit } from './state.ts';
 
 /** Key of the port of a gateway host's services among its patches. */
 const servicesPatch = 'services';
-
-/** What the ports of a network are served, whoever its gateways are: part of what their flows depend on. */
-export function serving(view: View, network: Resource<'network'> | undefined): 'nothing' | 'names' | 'addresses' {
-  const offering = network && view.getAs('offering', `offerings/${network.spec.offering}`);
-  if (network === undefined || offering?.spec.services.includes('dhcp') !== true) return 'nothing';
-  return network.spec.dhcp === false ? 'names' : 'addresses';
-}
-
-/** MAC of a network's gateway, the same on both. */
-export function gatewayMacOf(network: Resource<'network'>): number {
-  return generatedMac(network.number);
-}
 
 function servedNetwork({ view }: CompileState, path: Path): ServedNetwork | undefined {
   const network = view.getAs('network', path);

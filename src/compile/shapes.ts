@@ -2,7 +2,7 @@
  * What each network's ports depend on beyond themselves (see `shape` in routing.ts), as it was when they were last
  * compiled. One tier more is then one tier compiled, and only where it makes routing begin, every port.
  */
-import type { Path, ResourceChange } from '../intent/model.ts';
+import type { Path, ResourceChange, View } from '../intent/model.ts';
 import { shape } from './routing.ts';
 import type { CompileState, Subject } from './state.ts';
 
@@ -22,7 +22,7 @@ export class Shapes {
   }
 
   touchedBy(change: ResourceChange): void {
-    for (const network of shapedBy(change)) this.touch(network);
+    for (const network of shapedBy(this.#state.view, change)) this.touch(network);
   }
 
   /** Subjects of networks that have another shape than was known; it is from here on. */
@@ -40,7 +40,7 @@ export class Shapes {
   /** The same for changes that are only staged: nothing is known from it. */
   *differing(changes: Iterable<ResourceChange>): Iterable<Subject> {
     const networks = new Set<Path>();
-    for (const change of changes) for (const network of shapedBy(change)) networks.add(network);
+    for (const change of changes) for (const network of shapedBy(this.#state.view, change)) networks.add(network);
     for (const network of networks)
       if (shape(this.#state, network) !== (this.#known.get(network) ?? '')) yield* this.#subjects(network);
   }
@@ -54,7 +54,7 @@ export class Shapes {
 }
 
 /** Networks whose shape a change may alter. */
-function* shapedBy(change: ResourceChange): Iterable<Path> {
+function* shapedBy(view: View, change: ResourceChange): Iterable<Path> {
   switch (change.kind) {
     case 'network':
       yield change.path;
@@ -63,6 +63,9 @@ function* shapedBy(change: ResourceChange): Iterable<Path> {
     case 'route':
     case 'steering':
       yield (change.after ?? change.before)!.parent;
+      return;
+    case 'offering':
+      for (const r of view.referrers(change.path)) if (r.kind === 'network') yield r.path;
       return;
     case 'peering':
       for (const r of [change.before, change.after])

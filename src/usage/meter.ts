@@ -106,23 +106,23 @@ export class Meter {
     return (await this.#guarded(this.#readOne(resource))) ?? false;
   }
 
-  async #readOne(resource: Resource<'port'> | Resource<'public-ip'>): Promise<boolean> {
+  #readOne(resource: Resource<'port'> | Resource<'public-ip'>): Promise<boolean> {
     const { view, placement, reader, ledger } = this.#options;
     if (resource.kind === 'port') {
       const bound = placement.get(resource.path);
-      if (bound === undefined) return true;
+      if (bound === undefined) return Promise.resolve(true);
       const homes = bound.standby === undefined ? [bound] : [bound, bound.standby];
-      const asked = homes.map(({ hypervisor, ofport }) => {
-        if (ofport === 0) return false;
+      const asked = homes.map(({ hypervisor, ofport }): Promise<boolean> => {
+        if (ofport === 0) return Promise.resolve(false);
         const last = ledger.readAt(hypervisor, `p${ofport}`, resource.uid);
-        if (last !== undefined && performance.now() - last < recent) return true;
+        if (last !== undefined && performance.now() - last < recent) return Promise.resolve(true);
         return reader.readPort(resource, hypervisor, ofport);
       });
-      return (await Promise.all(asked)).every((answered) => answered);
+      return all(asked);
     }
     const address = countedAddress(resource);
     const asked = Array.from(homesOf(view, placement, resource), (home) => reader.readAddresses(home, [address]));
-    return (await Promise.all(asked)).every((answered) => answered);
+    return all(asked);
   }
 
   /** One switch after the other, the same time apart: never all at once. */
@@ -223,4 +223,8 @@ export class Meter {
       void what().finally(() => this.#every(pause, what));
     });
   }
+}
+
+async function all(asked: readonly Promise<boolean>[]): Promise<boolean> {
+  return (await Promise.all(asked)).every((answered) => answered);
 }

@@ -5,12 +5,13 @@ import { type Core, startCore } from '../../src/core.ts';
 import { tableName } from '../../src/pipeline/tables.ts';
 import { openMemoryStore } from '../../src/store/memory.ts';
 import type { Store } from '../../src/store/store.ts';
+import type { UsageStorage } from '../../src/usage/storage.ts';
 import { type DummySwitch, startDummySwitch } from './open-vswitch.ts';
 
 export type TestCore = Core & AsyncDisposable & { store: Store; plugin: OpenVswitchPlugin };
 
 export async function startTestCore(
-  options: { store?: Store; plugin?: Partial<OpenVswitchOptions>; log?: Logger } = {},
+  options: { store?: Store; plugin?: Partial<OpenVswitchOptions>; log?: Logger; usage?: UsageStorage } = {},
 ): Promise<TestCore> {
   const store = options.store ?? openMemoryStore();
   const log = options.log ?? pino({ level: process.env.KEYWAY_TEST_LOG ?? 'silent' });
@@ -26,7 +27,7 @@ export async function startTestCore(
     },
     ...options.plugin,
   });
-  const core = await startCore({ store, plugin, log });
+  const core = await startCore({ store, plugin, log, ...(options.usage && { usage: options.usage }) });
   return { ...core, store, plugin, [Symbol.asyncDispose]: () => core.stop() };
 }
 

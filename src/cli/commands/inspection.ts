@@ -264,6 +264,36 @@ export const inspectionCommands: Command[] = [
     load: async () => (await import('../handlers/connectivity.ts')).check,
   },
   {
+    words: ['usage', 'list'],
+    summary: 'What ports and public addresses have used, those deleted among them',
+    details: [
+      'As it was last written, within about a minute: what there is by path, then what was deleted, which is kept for 40 days. A tenant is told of its own.',
+    ],
+    positionals: [],
+    flags: [
+      {
+        name: 'tenant',
+        type: 'value',
+        placeholder: 'NAME',
+        description: 'Of this tenant only; never taken from the environment or the profile',
+        complete: { names: 'tenant' },
+      },
+      {
+        name: 'since',
+        type: 'value',
+        placeholder: 'TIME',
+        description:
+          'Only what has changed, or was deleted, then or later: 2026-01-31, 2026-01-31T12:00:00Z, or milliseconds since the epoch',
+      },
+    ],
+    shared: ['json', 'timeout', 'connection'],
+    examples: [
+      { line: 'keyway usage list --tenant acme', says: 'Everything a tenant has, and had lately' },
+      { line: 'keyway usage list --since 2026-01-31 -o json', says: 'For billing: what has changed since' },
+    ],
+    load: async () => (await import('../handlers/usage.ts')).list,
+  },
+  {
     words: ['events'],
     summary: 'Follow changes of intent and of status until interrupted',
     positionals: [
@@ -327,6 +357,7 @@ export const inspectionGroups: Group[] = [
   { word: 'where', summary: 'Which port has an IP, MAC or iface-id, and where it is', section: 'Inspection' },
   { word: 'connectivity', summary: 'Whether tunnels between hypervisors carry frames', section: 'Inspection' },
   { word: 'trace', summary: 'Why a packet arrives, or does not', section: 'Inspection' },
+  { word: 'usage', summary: 'What ports and public addresses have used', section: 'Inspection' },
   { word: 'events', summary: 'Follow changes of intent and of status', section: 'Inspection' },
   { word: 'status', summary: 'The controller and its hypervisors', section: 'Inspection' },
   { word: 'health', summary: 'Whether the controller lives and is ready', section: 'Inspection' },

@@ -260,6 +260,24 @@ function hits(kind: KindModel): Command {
   };
 }
 
+/** Kinds whose traffic is counted for billing. */
+const metered: ReadonlySet<string> = new Set(['port', 'public-ip']);
+
+function used(kind: KindModel): Command {
+  return {
+    words: [kind.kind, 'usage'],
+    summary: `What ${article(kind)} has received and sent since it was ordered`,
+    details: [
+      'Read from the switches now, which bring their counters up to date about once a second. The figures only grow, whichever hypervisor a VM moves to.',
+    ],
+    positionals: [itself(kind)],
+    flags: parentFlags(kind),
+    shared: ['json', 'timeout', 'connection'],
+    examples: lines(kind, 'usage', (example) => `Packets and bytes of ${kind.kind} ${example.name}`),
+    load: async () => (await import('../handlers/usage.ts')).usage,
+  };
+}
+
 export const resourceCommands: Command[] = model.kinds.flatMap((kind) => [
   create(kind),
   get(kind),
@@ -267,6 +285,7 @@ export const resourceCommands: Command[] = model.kinds.flatMap((kind) => [
   set(kind),
   remove(kind),
   ...(counted.has(kind.kind) ? [hits(kind)] : []),
+  ...(metered.has(kind.kind) ? [used(kind)] : []),
   ...(shortcuts[kind.kind] ?? []).map(({ verb, summary }) => shortcut(kind, verb, summary)),
 ]);
 

@@ -29,6 +29,7 @@ import {
   straightOut,
   toGateways,
 } from '../pipeline/stages/way-out.ts';
+import { AddressSet } from './address-set.ts';
 import { ip, ipPrefix } from './addresses.ts';
 import { natEpoch } from './epochs.ts';
 import { maskedPorts } from './port-ranges.ts';
@@ -122,19 +123,14 @@ function toAndFromOutside(
 }
 
 /** Prefixes that lead inside, of IPv4: nobody outside has an address of theirs. A default route says nothing of that. */
-function insideOf({ view }: CompileState, network: Resource<'network'>): IpPrefix[] {
-  const found = new Map<string, IpPrefix>();
-  const add = (text: string): void => {
-    const prefix = ipPrefix(text);
-    if (prefix.family === 4 && prefix.length > 0) found.set(`${prefix.value}/${prefix.length}`, prefix);
-  };
-  add(network.spec.cidr);
+function insideOf({ view }: CompileState, network: Resource<'network'>): readonly IpPrefix[] {
+  const texts = [network.spec.cidr];
   // Those of transit are not within it.
   for (const { spec } of view.children('tier', network.path))
-    if (spec.cidr !== undefined && spec.providerNetwork === undefined) add(spec.cidr);
-  for (const { spec } of view.children('route', network.path)) add(spec.destination);
-  for (const peer of peersOf(view, network.path)) add(peer.spec.cidr);
-  return [...found.values()];
+    if (spec.cidr !== undefined && spec.providerNetwork === undefined) texts.push(spec.cidr);
+  for (const { spec } of view.children('route', network.path)) texts.push(spec.destination);
+  for (const peer of peersOf(view, network.path)) texts.push(peer.spec.cidr);
+  return new AddressSet(texts.map(ipPrefix).filter(({ length }) => length > 0)).of(4);
 }
 
 /** Undefined where that switch has not told of its patch, or has no zone for the network. */

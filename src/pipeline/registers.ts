@@ -163,6 +163,12 @@ export function load(r: Register, value: number): Action {
     : { type: 'setField', field: r.field, value: Number(bits), mask: Number(mask) };
 }
 
+/** Clears every bit that stands for yes or no. */
+export function clearFlags(): Action {
+  const mask = Object.values(registers).reduce((bits, r) => (r.field === 'reg0' ? bits | (1 << r.offset) : bits), 0);
+  return { type: 'setField', field: 'reg0', value: 0, mask };
+}
+
 export function subfield(r: Register): Subfield {
   return { field: r.field, offset: r.offset, bits: r.bits };
 }

@@ -28,6 +28,8 @@ export class FakeSwitches implements SwitchPlugin {
   readonly readied = new Set<HypervisorNumber>();
   readonly tunnels = new Map<HypervisorNumber, TunnelSpec[]>();
   readonly patches = new Map<HypervisorNumber, PatchSpec[]>();
+  /** OpenFlow ports of the services of gateway hosts. */
+  readonly services = new Map<HypervisorNumber, number>();
   readonly flushed: string[] = [];
   /** Passes applied since the start. */
   passes = 0;
@@ -72,6 +74,8 @@ export class FakeSwitches implements SwitchPlugin {
   setPatches(hypervisor: HypervisorNumber, patches: PatchSpec[]): void {
     this.patches.set(hypervisor, patches);
     const ofports = new Map(patches.map(({ key }) => [key, patchPort(key)]));
+    const services = this.services.get(hypervisor);
+    if (services !== undefined) ofports.set('services', services);
     queueMicrotask(() => this.events.patches(hypervisor, ofports));
   }
   ready(hypervisor: HypervisorNumber): void {
@@ -145,14 +149,14 @@ export class FakeSwitches implements SwitchPlugin {
   }
 
   /** A hypervisor connects and shows its interfaces. */
-  connect(systemId: string, encapIp: string): void {
+  connect(systemId: string, encapIp: string, bridgeMappings: Record<string, string> = {}): void {
     this.events.chassis({
       systemId,
       hostname: systemId,
       peer: 'unix',
       ovsVersion: '3.1.0',
       encapIp,
-      bridgeMappings: {},
+      bridgeMappings,
       datapathType: 'system',
     });
   }

@@ -15,7 +15,7 @@ import {
   reservedPort,
 } from '../flow.ts';
 import { nextHopUserdata } from '../packet-in.ts';
-import { load, matching, registers, subfield } from '../registers.ts';
+import { clearFlags, load, matching, registers, subfield } from '../registers.ts';
 import { type Table, tables } from '../tables.ts';
 import { ownFlow } from './conntrack.ts';
 import { checkTooBig, tooBig } from './icmp-error.ts';
@@ -206,7 +206,7 @@ export function hairpin({ address, mac, network, patch, first }: PublicAddress):
       { type: 'ctClear' },
       set('eth_dst', mac),
       set('in_port', patch),
-      set('reg0', 0),
+      clearFlags(),
       load(registers.outPort, 0),
       load(registers.network, 0),
       load(registers.zone, 0),

@@ -56,12 +56,14 @@ export const directions: Record<string, readonly string[]> = {
   'plugins/openvswitch': ['pipeline', 'drivers', 'problems'],
   'token-care': ['auth', 'intent'],
   'southbound-metrics': ['reconcile', 'plugins/openvswitch'],
+  'gateway-host': ['drivers', 'pipeline', 'intent', 'validate', 'problems'],
+  'gateway-host-main': ['gateway-host', 'plugins/openvswitch', 'intent'],
   core: ['engine', 'trace', 'usage', 'reconcile', 'intent', 'drivers', 'store'],
   controller: ['*', 'plugins/openvswitch'],
   sandbox: ['*', 'plugins/openvswitch'],
   serve: ['controller', 'config', 'problems'],
   restore: ['store', 'problems'],
-  main: ['serve', 'restore', 'sandbox', 'cli'],
+  main: ['serve', 'restore', 'gateway-host-main', 'sandbox', 'cli'],
   node24: [],
   lock: [],
   setup: ['sandbox', 'node24', 'lock'],
@@ -126,6 +128,7 @@ export function trespasses(imports: readonly Import[]): string[] {
 export function picture(imports: readonly Import[]): string {
   const composers = new Set([
     'core',
+    'gateway-host-main',
     'token-care',
     'controller',
     'serve',

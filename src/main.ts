@@ -1,4 +1,4 @@
-/** The `keyway` program: `serve`, `restore`, `sandbox`, or a command of the CLI. Each is loaded only when it is asked for. */
+/** The `keyway` program: `serve`, `restore`, `gateway-host`, `sandbox`, or a command of the CLI. Each is loaded only when it is asked for. */
 const [command, ...rest] = process.argv.slice(2);
 
 if (command === 'serve' && !asksHelp(rest)) {
@@ -7,6 +7,9 @@ if (command === 'serve' && !asksHelp(rest)) {
 } else if (command === 'restore' && !asksHelp(rest)) {
   const { restore } = await import('./restore.ts');
   process.exitCode = await restore(rest);
+} else if (command === 'gateway-host' && !asksHelp(rest)) {
+  const { gatewayHost } = await import('./gateway-host-main.ts');
+  process.exitCode = await gatewayHost(rest);
 } else if (command === 'sandbox' && !asksHelp(rest)) {
   const { sandboxCommand } = await import('./sandbox/command.ts');
   process.exitCode = await sandboxCommand(rest);

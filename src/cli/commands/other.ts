@@ -248,6 +248,88 @@ export const programCommands: Command[] = [
     load: ownProgram,
   },
   {
+    words: ['gateway-host'],
+    summary: 'Run the services of a gateway host: DHCP, router advertisements, names, metadata',
+    details: [
+      'To be run on each hypervisor that is marked as a gateway, beside its Open vSwitch, as root: docs/gateway-host.md says how. It serves what the controller told it last, whether that is there or not.',
+    ],
+    positionals: [],
+    flags: [
+      {
+        name: 'controller',
+        type: 'value',
+        many: true,
+        required: true,
+        placeholder: 'URL',
+        description: 'Of the REST API; several are tried in turn',
+      },
+      {
+        name: 'token-file',
+        type: 'value',
+        required: true,
+        placeholder: 'FILE',
+        description: 'A token of role gateway-host:HYPERVISOR',
+        complete: 'files',
+      },
+      {
+        name: 'ca-file',
+        type: 'value',
+        placeholder: 'FILE',
+        description: "PEM of the authority behind the controller's certificate; the system's unless told",
+        complete: 'files',
+      },
+      {
+        name: 'hypervisor',
+        type: 'value',
+        placeholder: 'NAME',
+        description: "Its name at the controller; Open vSwitch's own system-id unless told",
+        complete: { names: 'hypervisor' },
+      },
+      {
+        name: 'data-dir',
+        type: 'value',
+        placeholder: 'DIR',
+        description: 'Where what is served is kept; /var/lib/keyway-gateway-host unless told',
+        complete: 'files',
+      },
+      {
+        name: 'database',
+        type: 'value',
+        placeholder: 'SOCKET',
+        description: "Open vSwitch's; /run/openvswitch/db.sock unless told",
+        complete: 'files',
+      },
+      {
+        name: 'resolver',
+        type: 'value',
+        many: true,
+        placeholder: 'ADDRESS[:PORT]',
+        description: 'Whom other names are asked of; those of /etc/resolv.conf unless told',
+      },
+      {
+        name: 'lease',
+        type: 'value',
+        placeholder: 'SECONDS',
+        description: 'How long a lease holds, 120 to 2592000; 86400 unless told',
+      },
+      { name: 'insecure', type: 'switch', description: 'Take http:// to another machine, the token readable by all' },
+      {
+        name: 'log-level',
+        type: 'value',
+        placeholder: 'LEVEL',
+        description: 'debug, info, warn or error; info unless told',
+      },
+    ],
+    shared: [],
+    examples: [
+      {
+        line: 'keyway gateway-host --controller https://keyway.example.net:8443 --token-file /etc/keyway/gateway-host.token',
+        says: 'Until it is told to stop',
+      },
+    ],
+    load: ownProgram,
+  },
+  {
     words: ['sandbox'],
     summary: 'Run a controller with switches, hypervisors and VMs around it, in namespaces of this machine',
     positionals: [],
@@ -273,7 +355,9 @@ export const programCommands: Command[] = [
 
 /** They reach runCli only when main.ts does not see them as its own, a fault of the program. */
 function ownProgram(): Promise<never> {
-  return Promise.reject(new Error('serve, restore and sandbox are started by the program, not by the CLI'));
+  return Promise.reject(
+    new Error('serve, restore, gateway-host and sandbox are started by the program, not by the CLI'),
+  );
 }
 
 export const otherGroups: Group[] = [
@@ -283,6 +367,7 @@ export const otherGroups: Group[] = [
   { word: 'shell', summary: 'Type commands one after another', section: 'Other' },
   { word: 'completion', summary: 'Completion for bash, zsh and fish', section: 'Other' },
   { word: 'serve', summary: 'Run the controller', section: 'Other' },
+  { word: 'gateway-host', summary: 'Run the services of a gateway host', section: 'Other' },
   { word: 'sandbox', summary: 'A controller with switches and VMs around it, to try things on', section: 'Other' },
   { word: 'help', summary: 'Help of a command', section: 'Other' },
 ];

@@ -143,13 +143,13 @@ test('a tier more costs itself, but for the one that makes routing begin; a port
   expect(compiler.recompute().different).toEqual([]);
   const count = (): Map<number, number> => new Map([1, 2, 3].map((h) => [h, rig.fake.flowsOn(h).length]));
   const had = count();
-  // Every port and tier of the network, and their further addresses; then the tier and nothing else.
-  expect(await cost(() => put(rig, `${shop}/tiers/db`, { cidr: '10.0.2.0/24' }))).toBe(6);
+  // Every port and tier of the network, their further addresses, what they are served; then the tier and that.
+  expect(await cost(() => put(rig, `${shop}/tiers/db`, { cidr: '10.0.2.0/24' }))).toBe(7);
   expect(routed()).toBeGreaterThan(0);
   const gained = [...count()].map(([h, n]) => n - had.get(h)!);
   expect(gained.every((n) => n > 3)).toBe(true);
   expect([...foretold.values()].map(({ added, removed }) => added - removed)).toEqual(gained);
-  expect(await cost(() => put(rig, `${shop}/tiers/app`, { cidr: '10.0.3.0/24' }))).toBe(1);
+  expect(await cost(() => put(rig, `${shop}/tiers/app`, { cidr: '10.0.3.0/24' }))).toBe(2);
   expect(await cost(() => put(rig, `${shop}/ports/more`, { tier: 'app' }))).toBe(1);
   expect(await cost(() => put(rig, `${shop}/routes/r`, { destination: '192.168.7.0/24', nextHop: '10.0.1.2' }))).toBe(
     1,

@@ -108,6 +108,14 @@ export type TunnelHealth = {
   bfd: { state: string; remoteState: string; diagnostic: string } | undefined;
 };
 
+/** Where a physical network is to be found on a hypervisor, as it says itself. */
+export type MappingHealth = {
+  physicalNetwork: string;
+  bridge: string;
+  /** Why that bridge cannot be joined with the integration bridge; undefined where it can. */
+  hindrance: string | undefined;
+};
+
 /** What a hypervisor's own database tells of it, read when asked. */
 export type SwitchHealth = {
   tunnels: TunnelHealth[];
@@ -121,6 +129,7 @@ export type SwitchHealth = {
   underlay: { interface: string; mtu: number | undefined }[];
   /** Bytes of the underlay's MTU that the encapsulation takes. */
   overhead: number;
+  mappings: MappingHealth[];
 };
 
 /** For the log: what numbers mean. Undefined: nothing any more. */

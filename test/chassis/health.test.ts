@@ -54,6 +54,25 @@ describe('health', () => {
     expect(after.tunnels).toHaveLength(2);
   });
 
+  test('tells what keeps a mapped bridge from being joined', async (context) => {
+    await openVswitchOrSkip(context);
+    await using recorder = await Recorder.start();
+    recorder.server.admit(admission);
+    await using vswitch = await startDummySwitch({ manager: recorder.manager });
+    await vswitch.vsctl('add-br', 'br-ex', '--', 'set', 'Bridge', 'br-ex', 'datapath_type=dummy');
+    await vswitch.vsctl('--no-wait', 'add-br', 'br-sys');
+    const text = 'a:br-ex,b:br-none,c:br-int,d:br-sys';
+    await vswitch.vsctl('--no-wait', 'set', 'Open_vSwitch', '.', `external_ids:keyway-bridge-mappings="${text}"`);
+    await until('the mappings', async () => (await recorder.server.health(1)).mappings.length === 4);
+    const { mappings } = await recorder.server.health(1);
+    expect(mappings.map(({ physicalNetwork, hindrance }) => [physicalNetwork, hindrance])).toEqual([
+      ['a', undefined],
+      ['b', 'there is no such bridge'],
+      ['c', 'that is the integration bridge itself'],
+      ['d', "its datapath type is system, the integration bridge's is dummy"],
+    ]);
+  });
+
   test('asking writes nothing, and changes of BFD are no event', async (context) => {
     await openVswitchOrSkip(context);
     await using recorder = await Recorder.start();

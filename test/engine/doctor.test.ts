@@ -52,6 +52,7 @@ function healthy(h: number): SwitchHealth {
     vmMtu: 1500,
     underlay: [{ interface: 'br-phy', mtu: 1600 }],
     overhead: 42,
+    mappings: [{ physicalNetwork: 'outside', bridge: 'br-ex', hindrance: undefined }],
   };
 }
 
@@ -99,6 +100,7 @@ test('where all is well it says so, one line of each kind', async () => {
     'clock',
     'controller',
     'drift',
+    'hypervisor.bridge-mappings',
     'hypervisor.configuration',
     'hypervisor.connection',
     'hypervisor.encap-ip',
@@ -244,6 +246,50 @@ describe('what hypervisors tell', () => {
         },
         { object: 'hypervisors/hv3 -> hypervisors/hv2', state: 'fail' },
         { object: 'hypervisors/hv1 -> hypervisors/hv3', state: 'warn', found: /nothing of its BFD/ },
+      ].map(matching),
+    );
+  });
+
+  test('bridge mappings that lead nowhere, and patches that are not there', async () => {
+    const nowhere = { physicalNetwork: 'outside', bridge: 'br-ex', hindrance: 'there is no such bridge' };
+    change(1, { mappings: [nowhere] });
+    change(3, { mappings: [] });
+    expect(of(await doctor(), 'hypervisor.bridge-mappings')).toMatchObject(
+      [
+        {
+          object: 'hypervisors/hv1',
+          state: 'warn',
+          found: /outside is mapped to br-ex: there is no .* nothing needs it/,
+        },
+        { object: 'hypervisors/hv2', state: 'ok' },
+      ].map(matching),
+    );
+    // Something needs it from here on; on the second it is not there for no reason the hypervisor tells.
+    const { core, fake } = cloud;
+    fake.connect('hv1', '192.0.2.1', { outside: 'br-ex' });
+    fake.connect('hv2', '192.0.2.2', { outside: 'br-ex' });
+    const outside = { physicalNetwork: 'outside', tenants: ['t0'] };
+    const pool = { providerNetwork: 'outside', cidr: '203.0.113.0/24', gateway: '203.0.113.1' };
+    await core.intent.transact(
+      [
+        { op: 'put', path: 'provider-networks/outside', spec: outside },
+        { op: 'put', path: 'ip-pools/front', spec: pool },
+      ],
+      { restrictedAllowed: true },
+    );
+    await quiet(core);
+    fake.events.patches(1, new Map());
+    fake.events.patches(2, new Map());
+    await quiet(core);
+    expect(of(await doctor(), 'hypervisor.bridge-mappings')).toMatchObject(
+      [
+        {
+          object: 'hypervisors/hv1',
+          state: 'fail',
+          found: /there is no such bridge$/,
+          advice: /keyway-bridge-mappings/,
+        },
+        { object: 'hypervisors/hv2', state: 'fail', found: /^patch provider:\d+ to br-ex is not there$/ },
       ].map(matching),
     );
   });

@@ -3,13 +3,15 @@
  * interfaces' status change all the time, and nothing is planned by them.
  */
 import { isIPv6 } from 'node:net';
-import type { SwitchHealth, TunnelHealth } from '../../../src/drivers/switch-plugin.ts';
+import type { MappingHealth, SwitchHealth, TunnelHealth } from '../../../src/drivers/switch-plugin.ts';
 import { ProtocolError } from '../ovsdb/errors.ts';
 import { type Operation, select } from '../ovsdb/operations.ts';
 import { mapOf, optional, scalar, type ValueOf } from '../ovsdb/schema.ts';
 import { isObject } from '../ovsdb/types.ts';
 import { parseValue } from '../ovsdb/value.ts';
 import type { Encapsulation } from './encapsulation.ts';
+import { bridgeMappingsOf } from './facts.ts';
+import { whyNot } from './patch-ports.ts';
 import { isOurs } from './schema.ts';
 import type { Topology } from './topology.ts';
 import { peerOf } from './tunnel-ports.ts';
@@ -46,6 +48,7 @@ export async function readHealth({ topology, encapsulation, transact }: HealthOp
     vmMtu: undefined,
     underlay: [],
     overhead: encapsulation.overhead(''),
+    mappings: mappingsOf(topology),
   };
   const mtus = new Map(rows.map(({ name, mtu }) => [name, mtu]));
   const leaving = new Set<string>();
@@ -67,6 +70,15 @@ export async function readHealth({ topology, encapsulation, transact }: HealthOp
   }
   health.underlay = [...leaving].sort().map((name) => ({ interface: name, mtu: mtus.get(name) }));
   return health;
+}
+
+function mappingsOf(topology: Topology): MappingHealth[] {
+  const { root, integrationBridge } = topology;
+  // Until it is made nothing can be said.
+  if (!root || !integrationBridge) return [];
+  return Object.entries(bridgeMappingsOf(root.external_ids)).map(([physicalNetwork, bridge]) => {
+    return { physicalNetwork, bridge, hindrance: whyNot(topology.bridgeByName(bridge), integrationBridge) };
+  });
 }
 
 function tunnelOf({ name, error, bfd_status: bfd }: Row, peer: number): TunnelHealth {

@@ -28,6 +28,7 @@ export async function checkHealth(patient: Patient, findings: Findings): Promise
     else {
       checkConfiguration(findings, member, health);
       checkTunnels(patient, findings, member, health);
+      checkMappings(patient, findings, member, health);
       checkMtu(findings, member, health, unknown);
     }
   });
@@ -158,6 +159,27 @@ function checkTunnels(patient: Patient, findings: Findings, member: Member, heal
     }
   }
   if (well > 0 && well === wanted.size) findings.ok('tunnel', path, `${well} with BFD up`);
+}
+
+function checkMappings({ engine }: Patient, findings: Findings, member: Member, { mappings }: SwitchHealth): void {
+  const check = 'hypervisor.bridge-mappings';
+  const { path, name } = member.resource;
+  const wanted = [...engine.patches.wanted(member.number).values()];
+  const hindered = mappings.filter(({ hindrance }) => hindrance !== undefined);
+  for (const { physicalNetwork, bridge, hindrance } of hindered) {
+    const found = `${physicalNetwork} is mapped to ${bridge}: ${hindrance}`;
+    const advice = `On ${name}: ovs-vsctl list bridge ${bridge}; make it, with the interface that leads to ${physicalNetwork}, or correct external_ids:keyway-bridge-mappings`;
+    if (wanted.some((patch) => patch.bridge === bridge)) findings.fail(check, path, found, advice);
+    else findings.warn(check, path, `${found}; nothing needs it yet`, advice);
+  }
+  const missing = wanted.filter(
+    ({ key, bridge }) => (member.patches.get(key) ?? 0) === 0 && !hindered.some((one) => one.bridge === bridge),
+  );
+  for (const { key, bridge } of missing) {
+    findings.fail(check, path, `patch ${key} to ${bridge} is not there`, `See the log of this controller for ${name}`);
+  }
+  if (mappings.length > 0 && hindered.length === 0 && missing.length === 0)
+    findings.ok(check, path, 'each leads to a bridge that is there');
 }
 
 type Unknown = { member: Member; by: string[]; needed: number };

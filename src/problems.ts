@@ -198,6 +198,133 @@ export const problems = {
     title: 'Another hypervisor has this system-id',
     advice: 'Each hypervisor resource names one Open vSwitch system-id.',
   },
+  'address.reserved': {
+    status: 409,
+    title: 'The IP address is reserved',
+    advice: 'Choose another, leave it out, or take the address out of the reservation.',
+  },
+  // The way out
+  'provider-network.duplicate': {
+    status: 409,
+    title: 'There is a provider network there already',
+    advice:
+      'Use the one there is: each VLAN of a physical network, and what is untagged on it, is one provider network.',
+  },
+  'provider-network.not-open': {
+    status: 409,
+    title: 'The tenant may not have tiers on the provider network',
+    advice: 'Name the tenant among the tenants of the provider network first.',
+  },
+  'ip-pool.overlap': {
+    status: 409,
+    title: 'Pools overlap',
+    advice: 'Every address of a provider network belongs to one pool; choose a prefix that is free there.',
+  },
+  'ip-pool.not-open': {
+    status: 409,
+    title: 'The tenant may not draw from the pool',
+    advice: 'Choose another pool, or name the tenant among the tenants of this one.',
+  },
+  'ip-pool.exhausted': {
+    status: 409,
+    title: 'No address of the pool is free',
+    advice: 'Delete public addresses that are no longer needed, or ask an admin for a larger pool.',
+  },
+  'ip-pool.none': {
+    status: 409,
+    title: 'There is no pool to draw from',
+    advice: 'Ask an admin for a pool of public addresses.',
+  },
+  'public-ip.outside': {
+    status: 409,
+    title: 'The address is not one of the pool',
+    advice: 'Leave it out to have one chosen, or name one of the ranges of the pool.',
+  },
+  'public-ip.in-use': {
+    status: 409,
+    title: 'The public address is taken',
+    advice: 'Leave it out to have a free one chosen.',
+  },
+  'nat-rule.ports': {
+    status: 400,
+    title: 'The ports cannot be forwarded',
+    advice: 'Ports are 1 to 65535, the lower one of a range first, and as many private ones as public ones.',
+  },
+  'nat-rule.port-in-use': {
+    status: 409,
+    title: 'The port of the public address is forwarded already',
+    advice: 'Choose another port or another public address, or change the rule that is named.',
+  },
+  'nat-rule.public-ip-in-use': {
+    status: 409,
+    title: 'A static rule needs a public address to itself',
+    advice: 'Order another public address, or delete the rules that are named.',
+  },
+  'nat-rule.address-in-use': {
+    status: 409,
+    title: 'The address of the port has a public address already',
+    advice: 'An address goes out as one public address: delete the other static rule first.',
+  },
+  'nat-rule.source-in-use': {
+    status: 409,
+    title: 'The tier goes out by another rule already',
+    advice: 'Each tier, and the network as a whole, has one source rule: change the one that is named.',
+  },
+  'nat-rule.no-ipv4': {
+    status: 409,
+    title: 'The port has no IPv4 address',
+    advice: 'Give the port an IPv4 address: IPv6 is not translated.',
+  },
+  'nat-rule.address': {
+    status: 409,
+    title: 'The address is none of the port',
+    advice: 'Name one of the IPv4 addresses of the port, or leave it out.',
+  },
+  'nat-rule.tier': {
+    status: 409,
+    title: 'The tier has no part in the way out',
+    advice: 'Ports straight on a provider network are outside already: name a tier that is not.',
+  },
+  'service.not-offered': {
+    status: 409,
+    title: 'The offering of the network does not have the service',
+    advice: 'Order the network under an offering that has it.',
+  },
+  'trunk.overlap': {
+    status: 409,
+    title: 'Trunks of a physical network share a VLAN',
+    advice: 'Each VLAN belongs to one trunk; take it from one of them.',
+  },
+  'vlan.invalid': {
+    status: 400,
+    title: 'Not a VLAN, or not a range of them',
+    advice: 'VLAN ids are 1 to 4094, the lower one of a range first, each only once.',
+  },
+  'vlan.outside': {
+    status: 409,
+    title: 'The VLAN is not one of the trunk',
+    advice: 'Leave it out to have one chosen, or add it to the VLANs of the trunk.',
+  },
+  'vlan.in-use': {
+    status: 409,
+    title: 'The VLAN is taken',
+    advice: 'Choose another or leave it out; one that was freed is free once every switch has confirmed it.',
+  },
+  'vlan.exhausted': {
+    status: 409,
+    title: 'No VLAN of the trunk is free',
+    advice: 'Give the trunk more VLANs, delete attachments, or bring back the hypervisors that hold freed ones.',
+  },
+  'vlan-attachment.tier': {
+    status: 409,
+    title: 'The tier cannot be joined to a VLAN',
+    advice: 'A tier on a provider network is outside the overlay already; choose another tier.',
+  },
+  'port.attachment': {
+    status: 409,
+    title: 'The device does not fit its attachment',
+    advice: 'A device behind a VLAN attachment is a port of the tier the attachment joins.',
+  },
   'quota.exceeded': {
     status: 409,
     title: 'The quota is used up',

@@ -93,6 +93,7 @@ export class Answers {
     if (!reader.restricted) return undefined;
     if (resource.kind === 'port') return { binding: this.binding(this.#fabric.binding(resource.path)) };
     if (resource.kind === 'quota') return { used: this.#usedBy(formatPath('tenant', '', resource.name)) };
+    if (resource.kind === 'ip-pool') return this.#intent.poolUse(resource);
     if (resource.kind !== 'hypervisor') return undefined;
     const facts = this.#fabric.chassis(resource.path);
     return {

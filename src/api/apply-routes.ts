@@ -13,7 +13,7 @@ import { type FieldError, Problem, type ProblemCode } from '../problems.ts';
 import { type Asker, areaAccess } from './access.ts';
 import { everything } from './horizon.ts';
 import { hasLabels, parseLabel } from './list.ts';
-import type { Reader } from './reader.ts';
+import { type Reader, seesResource } from './reader.ts';
 import { putProblems } from './resource-routes.ts';
 import { accessProblems, described, problemResponses } from './schemas.ts';
 import type { Services } from './services.ts';
@@ -155,7 +155,8 @@ class Apply {
   #plan(request: Asker, { resources, prune }: ApplyBody): Plan {
     const plan: Plan = { operations: [], fields: [], absent: [] };
     resources.forEach(({ path, spec = {}, labels, delete: deleted }, i) => {
-      if (deleted === true && this.#services.intent.get(path) === undefined) {
+      const there = this.#services.intent.get(path);
+      if (deleted === true && (there === undefined || !seesResource(request.reader, there))) {
         // What is not there is deleted already; a path that means nothing is left for the transaction to tell.
         const parsed = parsePath(path);
         if (!(parsed instanceof Problem)) {

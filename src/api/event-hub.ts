@@ -5,7 +5,8 @@ import type { Principal } from '../auth/roles.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import { changesOf } from '../intent/feed.ts';
 import type { Intent } from '../intent/intent.ts';
-import type { Path } from '../intent/model.ts';
+import type { Commit, Path } from '../intent/model.ts';
+import { isHidden } from '../intent/transit.ts';
 import { Problem } from '../problems.ts';
 import type { Store } from '../store/store.ts';
 import type { Answers } from './answers.ts';
@@ -13,7 +14,7 @@ import type { AppContext, StatusSource } from './context.ts';
 import { ChangeMessage, type EventEntry, entryOf } from './event-messages.ts';
 import { EventStream, type Following } from './event-stream.ts';
 import { everything, type Horizon, subtree } from './horizon.ts';
-import { type Reader, sees } from './reader.ts';
+import { type Reader, sees, seesResource } from './reader.ts';
 import { RecentEvents } from './recent-events.ts';
 
 export type EventLimits = {
@@ -37,6 +38,8 @@ export const usualEventLimits: EventLimits = {
   },
 };
 
+const mostHiddenGone = 10_000;
+
 export class EventHub {
   readonly limits: EventLimits;
   readonly recent: RecentEvents;
@@ -48,6 +51,8 @@ export class EventHub {
   readonly #horizon: Horizon;
   readonly #log: Logger;
   readonly #streams = new Set<EventStream>();
+  /** Of what was deleted last: paths that tenants knew nothing of. That a switch has confirmed it is told later. */
+  readonly #hiddenGone = new Set<Path>();
   readonly #unsubscribe: (() => void)[];
   readonly #pinging: NodeJS.Timeout;
 
@@ -63,6 +68,7 @@ export class EventHub {
     this.recent = new RecentEvents(this.#intent.revision);
     this.#unsubscribe = [
       this.#intent.onCommit((commit) => {
+        this.#noteHidden(commit);
         this.recent.add(entryOf(commit));
         for (const stream of this.#streams) stream.wake();
       }),
@@ -133,7 +139,27 @@ export class EventHub {
     const root = below === undefined ? undefined : this.#intent.get(below);
     if (below !== undefined && root === undefined) return [];
     const found = root ? subtree(this.#intent, root) : everything(this.#intent, reader);
-    return Array.from(found, ({ path }) => path);
+    const shown: Path[] = [];
+    for (const resource of found) if (seesResource(reader, resource)) shown.push(resource.path);
+    return shown;
+  }
+
+  /** Whether the reader is to know nothing of what is at the path, or was there. */
+  isConcealed(path: Path, reader: Reader): boolean {
+    if (reader.tenant === undefined) return false;
+    const resource = this.#intent.get(path) ?? this.#status.deleting(path);
+    return resource === undefined ? this.#hiddenGone.has(path) : !seesResource(reader, resource);
+  }
+
+  #noteHidden({ changes }: Commit): void {
+    for (const { path, before, after } of changes) {
+      if (before === undefined || (after === undefined && !isHidden(before))) this.#hiddenGone.delete(path);
+      else if (after === undefined) this.#hiddenGone.add(path);
+    }
+    for (const path of this.#hiddenGone) {
+      if (this.#hiddenGone.size <= mostHiddenGone) break;
+      this.#hiddenGone.delete(path);
+    }
   }
 
   /** Status as it is now; undefined for what is gone. */

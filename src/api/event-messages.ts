@@ -3,6 +3,7 @@ import type { IntentEventChange } from '../intent/feed.ts';
 import type { Commit, Path } from '../intent/model.ts';
 import { present } from '../intent/present.ts';
 import type { Status } from './context.ts';
+import { type Reader, seesResource } from './reader.ts';
 
 /** One change of intent, and its message for those who see everything and for tenants. */
 export class ChangeMessage {
@@ -18,6 +19,11 @@ export class ChangeMessage {
     this.path = change.path;
     this.#revision = revision;
     this.#change = change;
+  }
+
+  /** Whether the reader may know of it. */
+  isFor(reader: Reader): boolean {
+    return seesResource(reader, this.#change.resource);
   }
 
   text(restricted: boolean): string {

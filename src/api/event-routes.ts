@@ -118,7 +118,7 @@ class EventRoutes {
     let next = Math.max(since, horizon.of(reader, intent.revision));
     for await (const { revision, messages } of this.#entries(since, reader)) {
       for (const message of messages) {
-        if (!sees(reader, message.path)) continue;
+        if (!message.isFor(reader)) continue;
         next = Math.max(next, revision);
         if (isBelow(message.path, path)) texts.push(message.text(reader.restricted));
       }

@@ -137,7 +137,7 @@ export class EventStream {
 
   async #tell({ revision, messages }: EventEntry): Promise<void> {
     for (const message of messages) {
-      if (!this.#concerns(message.path)) continue;
+      if (!this.#concerns(message.path) || !message.isFor(this.#following.reader)) continue;
       if (!(await this.#send(message.text(this.#following.reader.restricted)))) return;
     }
     this.#position = revision;
@@ -153,6 +153,7 @@ export class EventStream {
   async #tellStatus(): Promise<void> {
     for (const path of this.#dirty) {
       this.#dirty.delete(path);
+      if (this.#hub.isConcealed(path, this.#following.reader)) continue;
       const status = this.#hub.statusOf(path, this.#following.reader);
       if (!(await this.#send(statusMessage(path, status ?? null)))) return;
       // A change of intent is told before the status it leads to.

@@ -7,6 +7,7 @@ import type { Intent } from '../intent/intent.ts';
 import type { Commit, Path, Resource } from '../intent/model.ts';
 import { kindsUnder, tenantOf } from '../intent/path.ts';
 import { definitions } from '../intent/resources/index.ts';
+import { isHidden } from '../intent/transit.ts';
 import type { Reader } from './reader.ts';
 
 export class Horizon {
@@ -61,5 +62,6 @@ export function* everything(intent: Intent, { tenant }: Reader): Generator<Resou
   }
   yield* topLevelShared(intent);
   const own = intent.get(tenant);
-  if (own) yield* subtree(intent, own);
+  if (own === undefined) return;
+  for (const resource of subtree(intent, own)) if (!isHidden(resource)) yield resource;
 }

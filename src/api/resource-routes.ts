@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Operation } from '../intent/intent.ts';
-import type { Path } from '../intent/model.ts';
+import type { Path, Resource } from '../intent/model.ts';
 import { definitions, type Kind, kinds } from '../intent/resources/index.ts';
 import { Problem, type ProblemCode } from '../problems.ts';
 import { resourceAccess } from './access.ts';
@@ -18,6 +18,7 @@ import {
 } from './list.ts';
 import { Place } from './place.ts';
 import { precondition } from './preconditions.ts';
+import { seesResource } from './reader.ts';
 import { accessProblems, anyHypervisor, componentName, described, problemResponses, ref } from './schemas.ts';
 import type { Services } from './services.ts';
 import { timeoutOf, type Wait, waitFor, waitParameters } from './wait.ts';
@@ -156,6 +157,31 @@ export const putProblems: ProblemCode[] = [
   'mac.in-use',
   'iface-id.in-use',
   'hypervisor.system-id-in-use',
+  'address.reserved',
+  'provider-network.duplicate',
+  'provider-network.not-open',
+  'ip-pool.overlap',
+  'ip-pool.not-open',
+  'ip-pool.exhausted',
+  'ip-pool.none',
+  'public-ip.outside',
+  'public-ip.in-use',
+  'nat-rule.ports',
+  'nat-rule.port-in-use',
+  'nat-rule.public-ip-in-use',
+  'nat-rule.address-in-use',
+  'nat-rule.source-in-use',
+  'nat-rule.no-ipv4',
+  'nat-rule.address',
+  'nat-rule.tier',
+  'service.not-offered',
+  'trunk.overlap',
+  'vlan.invalid',
+  'vlan.outside',
+  'vlan.in-use',
+  'vlan.exhausted',
+  'vlan-attachment.tier',
+  'port.attachment',
   'quota.exceeded',
   'ids.exhausted',
 ];
@@ -184,7 +210,11 @@ class KindRoutes {
       throw new Problem('resource.not-found', `There is no ${parent}`);
 
     const limit = query.limit ?? defaultLimit;
-    const filter = filterOf(query);
+    const asked = filterOf(query);
+    const filter =
+      reader.tenant === undefined
+        ? asked
+        : (resource: Resource) => seesResource(reader, resource) && asked?.(resource) !== false;
     const page = intent.page(this.#kind, parent, { limit, after: cursor?.after, filter });
     // Of the first page: events since then tell whatever later pages, read at later revisions, do not show.
     const revision = cursor?.revision ?? horizon.of(reader, page.revision);
@@ -205,6 +235,7 @@ class KindRoutes {
     const pending = this.#pending(request.params as Params);
     if (pending) return pending;
     const { resource, deleting } = answers.find(path);
+    if (!seesResource(request.reader, resource)) throw new Problem('resource.not-found', `There is no ${path}`);
     reply.header('etag', etagOf(resource.revision));
     const known = request.headers['if-none-match'];
     if (known !== undefined && !deleting && noneMatchFails(parseTags(known, 'If-None-Match'), resource.revision))

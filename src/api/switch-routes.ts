@@ -9,7 +9,7 @@ import { Problem, type ProblemCode } from '../problems.ts';
 import { anyToken, areaAccess } from './access.ts';
 import type { Answer } from './answers.ts';
 import type { DumpedFlow } from './context.ts';
-import type { Reader } from './reader.ts';
+import { type Reader, seesResource } from './reader.ts';
 import { accessProblems, described, problemResponses, ref } from './schemas.ts';
 import type { Services } from './services.ts';
 
@@ -198,7 +198,7 @@ class SwitchRoutes {
     const found = fabric.where(q).filter(({ port }) => {
       if (reader.tenant === undefined) return true;
       // A tenant is not shown ifaceIds, so it does not find by them either.
-      return tenantOf(port.path) === reader.tenant && port.spec.ifaceId !== q;
+      return seesResource(reader, port) && port.spec.ifaceId !== q;
     });
     return { ports: found.map(({ port }) => ({ path: port.path, port: answers.answer(port, reader) })) };
   }

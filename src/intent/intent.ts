@@ -13,6 +13,7 @@ import type { Ip, IpPrefix } from './ip.ts';
 import { loadState } from './load.ts';
 import type { Commit, Path, Resource, ResourceChange, View } from './model.ts';
 import { formatPath } from './path.ts';
+import { rangesOf, sizeOf } from './ranges.ts';
 import { encodeRecord, keyOf, resourcePrefix } from './records.ts';
 import type { Operation } from './requests.ts';
 import type { Kind } from './resources/index.ts';
@@ -211,6 +212,20 @@ export class Intent implements View {
 
   routesVia(network: Path, ip: Ip): Iterable<Resource<'route'>> {
     return this.#state.routesVia(network, ip);
+  }
+
+  publicIpByAddress(pool: Path, address: number): Resource<'public-ip'> | undefined {
+    return this.#state.publicIpByAddress(pool, address);
+  }
+
+  natRulesOf(publicIp: Path): Iterable<Resource<'nat-rule'>> {
+    return this.#state.natRulesOf(publicIp);
+  }
+
+  /** Addresses of a pool that are given out, and that are left. Costs the ranges it has. */
+  poolUse(pool: Resource<'ip-pool'>): { used: number; free: number } {
+    const used = this.#state.publicAddresses.get(pool.path)?.size ?? 0;
+    return { used, free: rangesOf(pool.spec).reduce((sum, range) => sum + sizeOf(range), 0) - used };
   }
 
   async #run(): Promise<void> {

@@ -23,6 +23,9 @@ export function loadState(entries: readonly Entry[]): State {
     writes: () => false,
     isBroken: () => false,
     largestMtu: undefined,
+    isLoading: true,
+    restrictedAllowed: true,
+    vlans: undefined,
     nextNumber: () => {
       throw new Error('The store holds two resources with one MAC');
     },

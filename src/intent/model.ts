@@ -92,6 +92,10 @@ export interface View {
   portsPaired(network: Path, prefix: IpPrefix): Iterable<Resource<'port'>>;
   /** The port that has the address to itself. */
   portByIp(network: Path, ip: Ip): Resource<'port'> | undefined;
+  /** The public address with this number out of the pool. */
+  publicIpByAddress(pool: Path, address: number): Resource<'public-ip'> | undefined;
+  /** NAT rules of a public address, in no particular order. O(answer). */
+  natRulesOf(publicIp: Path): Iterable<Resource<'nat-rule'>>;
   /** Static routes of the network whose next hop is the address. O(answer). */
   routesVia(network: Path, ip: Ip): Iterable<Resource<'route'>>;
 }

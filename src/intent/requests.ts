@@ -12,6 +12,7 @@ import type { Path, Resource } from './model.ts';
 import { type ParsedPath, parsePath } from './path.ts';
 import { definitions, type Kind, kinds } from './resources/index.ts';
 import { copyJson, equalJson, type SpecOfKind } from './spec.ts';
+import { isHidden } from './transit.ts';
 
 export type Operation =
   | {
@@ -91,7 +92,7 @@ export function readOperation(operation: Operation, index: number, reading: Read
   const report = (field: string, code: ProblemCode, message: string) => reading.errors.add(at + field, code, message);
   return operation.op === 'put'
     ? readPut(operation, parsed, before, at, reading)
-    : readDelete(operation, parsed, before, at, report);
+    : readDelete(operation, parsed, before, at, reading.restrictedAllowed, report);
 }
 
 function readDelete(
@@ -99,9 +100,10 @@ function readDelete(
   { kind, path, name, parent }: Place,
   before: Resource | undefined,
   at: string,
+  restrictedAllowed: boolean,
   report: Report,
 ): DeleteRequest | undefined {
-  if (before === undefined) {
+  if (before === undefined || (!restrictedAllowed && isHidden(before))) {
     report('', 'resource.not-found', `There is no ${path}`);
     return undefined;
   }
@@ -124,6 +126,10 @@ function readPut(
       reading.errors.add(where + field, code, message);
     };
   const report = tell(specAt);
+  if (before !== undefined && !reading.restrictedAllowed && isHidden(before)) {
+    reading.errors.add(at, 'auth.forbidden', `The name ${name} is kept by the operator`);
+    return undefined;
+  }
   if (operation.createOnly === true && before !== undefined) tell(at)('', 'resource.exists', `${path} exists already`);
   isCurrent(operation, before, tell(at));
 

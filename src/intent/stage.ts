@@ -3,9 +3,9 @@
  * not matter, and ports and groups that name each other come in one. Whatever fails takes everything back.
  */
 import type { ProblemCode } from '../problems.ts';
-import type { IdPools, IdTransaction, Releasable } from '../store/ids.ts';
+import { type IdPools, type IdTransaction, type Releasable, vlanPool } from '../store/ids.ts';
 import { isBuiltIn } from './built-in.ts';
-import type { Draft, Staging } from './checks/concern.ts';
+import type { Draft, Staging, Vlans } from './checks/concern.ts';
 import { concerns } from './checks/index.ts';
 import { Errors } from './errors.ts';
 import { Log } from './log.ts';
@@ -22,6 +22,7 @@ import {
 import { type Kind, kinds } from './resources/index.ts';
 import type { SpecOfKind } from './spec.ts';
 import type { State } from './state.ts';
+import { isHidden } from './transit.ts';
 
 export type Outcome = {
   path: Path;
@@ -115,6 +116,21 @@ class Stage implements Staging {
   get largestMtu(): number {
     return this.#surroundings.largestMtu;
   }
+
+  readonly isLoading = false;
+
+  get restrictedAllowed(): boolean {
+    return this.#options.restrictedAllowed;
+  }
+
+  readonly vlans: Vlans = {
+    isFreed: (physicalNetwork, vlan) => this.#begunIds().isFreed(vlanPool(physicalNetwork), vlan),
+    claim: (physicalNetwork, vlan) =>
+      this.#begunIds().claim(vlanPool(physicalNetwork), vlan, this.#surroundings.releasable),
+    claimFreed: (physicalNetwork, fits) =>
+      this.#begunIds().claimFreed(vlanPool(physicalNetwork), fits, this.#surroundings.releasable),
+    free: (physicalNetwork, vlan) => this.#begunIds().free(vlanPool(physicalNetwork), vlan),
+  };
 
   readonly nextNumber = (): number => this.#begunIds().next('resource-number');
 
@@ -224,8 +240,15 @@ class Stage implements Staging {
       return;
     }
     eachReference(kind, path, draft.spec, (target, field) => {
-      if (!this.#exists(target)) tell(field, 'reference.dangling', `There is no ${target}`);
+      if (!this.#exists(target) || this.#isHidden(target)) tell(field, 'reference.dangling', `There is no ${target}`);
     });
+  }
+
+  /** Whether the caller is to know nothing of it. */
+  #isHidden(path: Path): boolean {
+    if (this.#options.restrictedAllowed) return false;
+    const found = this.state.get(path);
+    return found !== undefined && isHidden(found);
   }
 
   /** What failed by itself counts as there: that it is missing would be told twice. */
@@ -238,8 +261,9 @@ class Stage implements Staging {
     const detail = `${path} is in use`;
     // What the same transaction puts tells itself that it would dangle.
     const tell = (dependant: Resource) => {
-      if (!this.writes(dependant.path) && !this.isBroken(dependant.path))
-        this.#errors.add(at, 'resource.in-use', dependant.path, detail);
+      if (this.writes(dependant.path) || this.isBroken(dependant.path)) return;
+      const shown = this.#isHidden(dependant.path) ? 'something of the operator' : dependant.path;
+      this.#errors.add(at, 'resource.in-use', shown, detail);
     };
     for (const child of this.state.childrenOfAnyKind(before)) tell(child);
     for (const referrer of this.state.referrers(path)) tell(referrer);

@@ -7,6 +7,7 @@ import type { Log, Table } from './log.ts';
 import type { Path, Resource, View } from './model.ts';
 import { collectionPath, kindsUnder, tenantOf } from './path.ts';
 import { PrefixIndex } from './prefix-index.ts';
+import type { Ranges } from './ranges.ts';
 import { eachReference, sameReferences } from './references.ts';
 import type { Kind } from './resources/index.ts';
 import { SortedMap } from './sorted.ts';
@@ -60,6 +61,27 @@ export class State implements View {
   readonly peers = new Map<Path, Holders<Path>>();
   readonly ifaceIds = new Map<string, Path>();
   readonly systemIds = new Map<string, Path>();
+  /** Ranges of a tier that no port gets, by tier. */
+  readonly reserved = new Map<Path, Ranges>();
+  /** Pools by provider network and first address. No two of one overlap. */
+  readonly poolsOn = new Map<Path, SortedMap<number, Path>>();
+  /** Pools by name: those open to a tenant by its path, those open to all under ''. */
+  readonly openPools = new Map<Path, SortedMap<string, Path>>();
+  /** Public addresses by pool. */
+  readonly publicAddresses = new Map<Path, SortedMap<number, Path>>();
+  /** Which addresses of each range of a pool are taken, by `POOL FIRST`; see free-addresses.ts. */
+  readonly poolWords = new Map<string, Table<number, number>>();
+  /** Ports forwarded, by `PUBLIC IP PROTOCOL`. */
+  readonly forwards = new Map<string, Ranges>();
+  /** The static NAT rule of a public address, and all its other rules. */
+  readonly statics = new Map<Path, Path>();
+  readonly otherRules = new Map<Path, Table<Path, true>>();
+  /** Source NAT rules by network and name of the tier, '' for the whole network. */
+  readonly sources = new Map<Path, Holders<string>>();
+  /** VLANs by physical network that provider networks and attachments have; a flat provider network has 0. */
+  readonly vlans = new Map<string, SortedMap<number, Path>>();
+  /** VLANs of trunks by physical network. */
+  readonly trunks = new Map<string, Ranges>();
 
   /** How many resources of a kind that is counted lie in a tenant, by kind and path. */
   readonly held = new Map<string, number>();
@@ -111,6 +133,15 @@ export class State implements View {
     return holder === undefined ? undefined : this.getAs('port', holder);
   }
 
+  publicIpByAddress(pool: Path, address: number): Resource<'public-ip'> | undefined {
+    const path = this.publicAddresses.get(pool)?.get(address);
+    return path === undefined ? undefined : this.getAs('public-ip', path);
+  }
+
+  *natRulesOf(publicIp: Path): Generator<Resource<'nat-rule'>, void, undefined> {
+    for (const referrer of this.referrers(publicIp)) if (referrer.kind === 'nat-rule') yield referrer;
+  }
+
   *routesVia(network: Path, ip: Ip): Generator<Resource<'route'>, void, undefined> {
     for (const path of this.nextHops.same(network, hostPrefix(ip))) yield this.getAs('route', path)!;
   }
@@ -124,6 +155,11 @@ export class State implements View {
   /** Every child of whatever kind. */
   *childrenOfAnyKind(resource: Resource): Generator<Resource, void, undefined> {
     for (const kind of kindsUnder(resource.kind)) yield* this.children(kind, resource.path);
+  }
+
+  /** A reference that was left out and chosen only now. */
+  addReference(log: Log, from: Path, to: Path): void {
+    log.writeIn(this.naming, to, newMap, from, true);
   }
 
   /** Puts the resource in its collection, or takes it out, and keeps the index of who names whom. */

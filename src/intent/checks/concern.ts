@@ -21,6 +21,16 @@ export type Draft<K extends Kind = Kind> = K extends Kind
     }
   : never;
 
+/** VLANs of a physical network on their way from one to the next: freed, not given out again, perhaps still on switches. */
+export type Vlans = {
+  isFreed(physicalNetwork: string, vlan: number): boolean;
+  /** @returns false: a switch that had it has yet to confirm that it is gone */
+  claim(physicalNetwork: string, vlan: number): boolean;
+  /** The least recently freed one that fits, where every switch has confirmed it. */
+  claimFreed(physicalNetwork: string, fits: (vlan: number) => boolean): number | undefined;
+  free(physicalNetwork: string, vlan: number): void;
+};
+
 export type Staging = {
   /** As it will be when everything in the transaction is done, once `claim` has run for all. */
   readonly state: State;
@@ -30,6 +40,12 @@ export type Staging = {
   readonly isBroken: (path: Path) => boolean;
   /** Bytes of an IP packet that the underlay and the encapsulation leave room for; undefined while the store is read. */
   readonly largestMtu: number | undefined;
+  /** The store is being read: what is in it was judged when it was written. */
+  readonly isLoading: boolean;
+  /** Whether the caller sees what tenants do not. */
+  readonly restrictedAllowed: boolean;
+  /** VLANs that were freed, and who may not be using them any more; undefined while the store is read. */
+  readonly vlans: Vlans | undefined;
   /** The next resource number. */
   readonly nextNumber: () => number;
 };

@@ -9,11 +9,13 @@ export const ifaceId: Concern<'port'> = {
   },
 
   release({ state, log }, before, after) {
+    if (before.spec.attachment !== undefined) return;
     if (before.spec.ifaceId !== after?.ifaceId) log.write(state.ifaceIds, before.spec.ifaceId, undefined);
   },
 
   claim({ state, log }, draft, before, report) {
-    if (before?.spec.ifaceId === draft.spec.ifaceId) return;
+    // A device behind an attachment has no interface that could show it.
+    if (before?.spec.ifaceId === draft.spec.ifaceId || draft.spec.attachment !== undefined) return;
     const value = draft.spec.ifaceId!;
     const holder = take(state.ifaceIds, log, value, draft.path);
     // Tenants never set an ifaceId, so that naming another tenant's port tells them nothing.

@@ -4,19 +4,26 @@ import { addressPairs } from './address-pairs.ts';
 import type { Concern } from './concern.ts';
 import { gateway } from './gateway.ts';
 import { ifaceId } from './iface-id.ts';
+import { pool } from './ip-pool.ts';
 import { portMac, routerMac } from './mac.ts';
 import { mtu } from './mtu.ts';
+import { natMeaning, neededByNat, neededServices, offeredAddresses } from './nat-rule.ts';
 import { networkPrefix } from './network-prefix.ts';
 import { neededHops } from './next-hops.ts';
 import { offeringProviders } from './offering.ts';
 import { peeredPrefix, peering } from './peers.ts';
 import { portAddresses } from './port-addresses.ts';
+import { segment } from './provider-network.ts';
+import { publicAddress } from './public-ip.ts';
 import { withinQuota } from './quota.ts';
+import { reservedRange } from './reservation.ts';
 import { routeMeaning } from './route.ts';
 import { steeringChain } from './steering.ts';
 import { systemId } from './system-id.ts';
-import { tierPrefix } from './tier-prefix.ts';
+import { onProviderNetwork, tierPrefix } from './tier-prefix.ts';
 import { trafficMeaning } from './traffic.ts';
+import { trunkVlans } from './trunk.ts';
+import { attachedVlan, device } from './vlan-attachment.ts';
 
 const all: { [K in Kind]: readonly Concern<K>[] } = {
   offering: [offeringProviders],
@@ -24,21 +31,21 @@ const all: { [K in Kind]: readonly Concern<K>[] } = {
   quota: [],
   tenant: [],
   policy: [trafficMeaning],
-  'provider-network': [],
-  'ip-pool': [],
-  trunk: [],
-  network: [networkPrefix, mtu, peeredPrefix, withinQuota('network')],
+  'provider-network': [segment],
+  'ip-pool': [pool],
+  trunk: [trunkVlans],
+  network: [networkPrefix, mtu, peeredPrefix, neededServices, withinQuota('network')],
   peering: [peering],
-  tier: [tierPrefix, gateway, routerMac],
-  reservation: [],
-  'vlan-attachment': [],
-  port: [portMac, portAddresses, ifaceId, addressPairs, neededHops, withinQuota('port')],
+  tier: [tierPrefix, onProviderNetwork, gateway, routerMac],
+  reservation: [reservedRange],
+  'vlan-attachment': [attachedVlan],
+  port: [device, portMac, portAddresses, ifaceId, addressPairs, neededHops, neededByNat, withinQuota('port')],
   group: [],
   rule: [trafficMeaning, withinQuota('rule')],
   route: [routeMeaning],
   steering: [trafficMeaning, steeringChain],
-  'public-ip': [withinQuota('public-ip')],
-  'nat-rule': [],
+  'public-ip': [publicAddress, offeredAddresses, withinQuota('public-ip')],
+  'nat-rule': [natMeaning],
 };
 
 /** Concerns of a kind, for callers that hold a resource of any kind. */

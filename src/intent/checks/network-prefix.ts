@@ -5,6 +5,7 @@ import type { State } from '../state.ts';
 import { cidrOf, type Family, families, prefixIn } from '../versions.ts';
 import type { Concern } from './concern.ts';
 import { judgeSubnet, type Lengths } from './prefixes.ts';
+import { misplaced } from './tier-prefix.ts';
 
 /** Longest and shortest prefix of a network. */
 export const networkLengths: Readonly<Record<Family, Lengths>> = {
@@ -30,20 +31,19 @@ export const networkPrefix: Concern<'network'> = {
       const member = cidrOf[family];
       const text = draft.spec[member];
       if (before.spec[member] === text || allInside(state, draft.path, draft.spec, family)) continue;
-      const prefix = prefixIn(draft.spec, family);
       for (const tier of state.children('tier', draft.path)) {
         // A tier of the same transaction tells it itself.
         if (writes(tier.path)) continue;
         const inner = prefixIn(tier.spec, family);
-        if (inner === undefined || (prefix !== undefined && containsIpPrefix(prefix, inner))) continue;
-        const where = text === undefined ? `have ${member}, and the network none` : `lie outside ${text}`;
-        report(`/${member}`, 'address.outside', `Tier ${tier.name} (${tier.spec[member]}) would ${where}`);
+        const fault = inner && misplaced(draft, tier.spec, inner);
+        if (fault !== undefined)
+          report(`/${member}`, fault.code, `Tier ${tier.name} (${tier.spec[member]}) would ${fault.would}`);
       }
     }
   },
 };
 
-/** Tiers do not overlap: when the outermost two lie inside, all do. */
+/** Tiers do not overlap: when the outermost two lie inside, all do, and none is meant to lie outside. */
 function allInside(state: State, network: Path, spec: Resource<'network'>['spec'], family: Family): boolean {
   const tiers = state.prefixes.get(network);
   const [lowest, highest] = family === 4 ? [0, 2 ** 32 - 1] : [2n ** 32n, 2n ** 128n - 1n];

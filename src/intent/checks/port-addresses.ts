@@ -2,9 +2,13 @@
  * IPs of a port: host addresses of its tier, unique in the network; of each IP version the tier has, the lowest free one
  * when left out.
  */
-import { lowestFree } from '../free-addresses.ts';
-import { canonicalIp, formatIp, ipAt, isIn, parseIp } from '../ip.ts';
+import { nextFree, type Words } from '../free-addresses.ts';
+import { canonicalIp, formatIp, type IpPrefix, ipAt, isIn, parseIp } from '../ip.ts';
+import type { Path } from '../model.ts';
+import { rangeAt } from '../ranges.ts';
 import { equalJson } from '../spec.ts';
+import type { State } from '../state.ts';
+import { transitPrefix } from '../transit.ts';
 import { cidrOf, families, prefixIn } from '../versions.ts';
 import type { Concern } from './concern.ts';
 import { giveBackAddress, mark, takeAddress } from './holders.ts';
@@ -18,7 +22,7 @@ export const portAddresses: Concern<'port'> = {
 
   judge(spec, report) {
     spec.ips?.forEach((ip, i) => {
-      judgeAddress(ip, `/ips/${i}`, report);
+      judgeAddress(ip, `/ips/${i}`, report, transitPrefix);
       if (spec.ips!.indexOf(ip) < i) report(`/ips/${i}`, 'request.invalid', `${ip} is there twice`);
     });
   },
@@ -54,7 +58,10 @@ export const portAddresses: Concern<'port'> = {
       } else if (end !== undefined) {
         report(field, 'address.invalid', `${text} is ${end} of tier ${tier.name} (${cidr})`);
       } else {
+        const reserved = ip.family === 4 ? rangeAt(state.reserved.get(tier.path), ip.value) : undefined;
         const holder = takeAddress(state, log, draft.parent, ip, draft.path);
+        if (reserved !== undefined && holder === undefined)
+          report(field, 'address.reserved', `${text} is reserved by ${reserved.path}`);
         if (holder === undefined) mark(state, log, draft.parent, tier.path, prefix, ip, true);
         else report(field, 'address.in-use', heldBy(state, ip, holder));
       }
@@ -70,7 +77,7 @@ export const portAddresses: Concern<'port'> = {
       const prefix = prefixIn(tier.spec, family);
       const words = state.taken[family].get(tier.path);
       if (prefix === undefined || words === undefined) continue;
-      const offset = lowestFree(words, choiceIn(prefix));
+      const offset = lowestUnreserved(state, tier.path, words, prefix);
       if (offset === undefined) {
         report('/ips', 'address.exhausted', `No address is free in tier ${tier.name} (${tier.spec[cidrOf[family]]})`);
         continue;
@@ -83,3 +90,16 @@ export const portAddresses: Concern<'port'> = {
     if (ips.length > 0) draft.spec.ips = ips;
   },
 };
+
+/** The lowest address that is free and of no reservation, as its offset; costs the reservations it passes. */
+function lowestUnreserved(state: State, tier: Path, words: Words, prefix: IpPrefix): number | undefined {
+  const size = choiceIn(prefix);
+  const ranges = prefix.family === 4 ? state.reserved.get(tier) : undefined;
+  let offset = nextFree(words, size, 0);
+  while (offset !== undefined && ranges !== undefined) {
+    const reserved = rangeAt(ranges, (prefix.value as number) + offset);
+    if (reserved === undefined) break;
+    offset = nextFree(words, size, reserved.last + 1 - (prefix.value as number));
+  }
+  return offset;
+}

@@ -49,8 +49,8 @@ function familyOf(text: string): Family {
   return text.includes(':') ? 6 : 4;
 }
 
-/** A unicast address, or undefined and an error told. */
-export function judgeAddress(text: string, field: string, report: Report): Ip | undefined {
+/** A unicast address, or undefined and an error told. @param except a prefix in a special block that may be used */
+export function judgeAddress(text: string, field: string, report: Report, except?: IpPrefix): Ip | undefined {
   const ip = parseIp(text);
   if (ip === undefined) {
     const family = familyOf(text);
@@ -58,7 +58,7 @@ export function judgeAddress(text: string, field: string, report: Report): Ip | 
     return undefined;
   }
   const block = special.find(({ prefix }) => isIn(prefix, ip));
-  if (block === undefined) return ip;
+  if (block === undefined || (except !== undefined && isIn(except, ip))) return ip;
   report(field, 'address.not-unicast', `${text} is ${block.what}; a unicast address is needed`);
   return undefined;
 }
@@ -80,8 +80,17 @@ export function judgePrefix(text: string, field: string, report: Report): IpPref
 
 export type Lengths = { readonly shortest: number; readonly longest: number };
 
-/** A prefix that addresses are given from: of a length in bounds, and free of special blocks. */
-export function judgeSubnet(text: string, { shortest, longest }: Lengths, field: string, report: Report): void {
+/**
+ * A prefix that addresses are given from: of a length in bounds, and free of special blocks.
+ * @param except a prefix in a special block that may be used
+ */
+export function judgeSubnet(
+  text: string,
+  { shortest, longest }: Lengths,
+  field: string,
+  report: Report,
+  except?: IpPrefix,
+): void {
   const prefix = judgePrefix(text, field, report);
   if (prefix === undefined) return;
   if (prefix.length < shortest || prefix.length > longest)
@@ -90,6 +99,7 @@ export function judgeSubnet(text: string, { shortest, longest }: Lengths, field:
       'address.invalid',
       `${text} is too ${prefix.length < shortest ? 'large' : 'small'}: /${shortest} to /${longest} are possible`,
     );
+  if (except !== undefined && containsIpPrefix(except, prefix)) return;
   const block = special.find((s) => prefixesOverlap(s.prefix, prefix));
   if (block !== undefined) report(field, 'address.not-unicast', `${text} holds addresses of ${block.what}`);
 }

@@ -1,6 +1,7 @@
 /** What rules, policies and steering say of packets: what the protocol allows to be said, and ends that can meet. */
 import { canonicalIpPrefix } from '../ip.ts';
 import { canonicalProtocol, withPorts } from '../protocols.ts';
+import { largestPort, parseNumberRange, type Range } from '../ranges.ts';
 import type { Icmp, RuleEnd } from '../resources/traffic.ts';
 import type { Family } from '../versions.ts';
 import type { Report } from './concern.ts';
@@ -20,12 +21,8 @@ const familyOfProtocol: Readonly<Record<string, Family>> = { icmp: 4, icmpv6: 6 
 const versions: Readonly<Record<Family, string>> = { 4: 'IPv4', 6: 'IPv6' };
 
 /** First and last port of `443` or `8000-8100`; undefined when it is none. Leading zeros are refused. */
-export function parsePortRange(text: string): { first: number; last: number } | undefined {
-  const found = /^([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?$/.exec(text);
-  if (found === null) return undefined;
-  const first = Number(found[1]);
-  const last = found[2] === undefined ? first : Number(found[2]);
-  return first <= last && last <= 65_535 ? { first, last } : undefined;
+export function parsePortRange(text: string): Range | undefined {
+  return parseNumberRange(text, largestPort);
 }
 
 /** Of rules, policies and steering. */

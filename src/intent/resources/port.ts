@@ -129,7 +129,7 @@ export const port = defineResource({
   restricted: ['portSecurity', 'ifaceId', 'hypervisors', 'attachment', 'binding'],
   audited: ['portSecurity'],
   serverFilled: ['mac', 'ips', 'ifaceId'],
-  immutable: ['tier'],
+  immutable: ['tier', 'attachment'],
   references: [
     { field: '/tier', kind: 'tier', within: 'network' },
     { field: '/groups/*', kind: 'group', within: 'network' },

@@ -1,6 +1,8 @@
 /** What passes between two VMs: bytes in a second, the time there and back, the first packet. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { LabHypervisor } from '../../src/sandbox/lab.ts';
+import type { LabMachine } from '../../src/sandbox/lab-host.ts';
 import { quantile } from '../support/figures.ts';
 import { cpuSeconds } from '../support/usage.ts';
 import { type Arena, forget, type TrafficVm } from './arena.ts';
@@ -15,8 +17,17 @@ export type Link = {
   tcpPort: number;
 };
 
-/** Seconds of processor time of the arena's ovs-vswitchds, seen from outside their process namespace. */
-export function switchSeconds({ hypervisors }: Arena): number {
+/** What carries bytes from one machine to another; `hypervisors`: whose switches do it. */
+export type Path = {
+  name: string;
+  hypervisors: readonly LabHypervisor[];
+  from: Pick<LabMachine, 'exec'>;
+  to: { ip: string; vm: Pick<LabMachine, 'exec'> };
+  tcpPort: number;
+};
+
+/** Seconds of processor time of the ovs-vswitchds, seen from outside their process namespace. */
+export function switchSeconds(hypervisors: readonly LabHypervisor[]): number {
   let found = 0;
   let seconds = 0;
   for (const entry of readdirSync('/proc')) {
@@ -45,8 +56,16 @@ export type Throughput = {
   processor: number;
 };
 
-export async function throughput(link: Link, iperf3: Iperf3, seconds: number): Promise<Throughput> {
-  const { name, arena, from, to, tcpPort } = link;
+export function throughput(
+  { name, arena, from, to, tcpPort }: Link,
+  iperf3: Iperf3,
+  seconds: number,
+): Promise<Throughput> {
+  return throughputOf({ name, hypervisors: arena.hypervisors, from: from.vm, to, tcpPort }, iperf3, seconds);
+}
+
+export async function throughputOf(path: Path, iperf3: Iperf3, seconds: number): Promise<Throughput> {
+  const { name, hypervisors, from, to, tcpPort } = path;
   const [program, ...args] = iperf3.command;
   const server = to.vm.exec(program, [...args, '-s', '-1', '-p', String(tcpPort)], {
     timeout: seconds * 1000 + 15_000,
@@ -54,12 +73,12 @@ export async function throughput(link: Link, iperf3: Iperf3, seconds: number): P
   const client = ['-c', to.ip, '-p', String(tcpPort), '-t', String(seconds), '-J'];
   const deadline = performance.now() + 5_000;
   for (;;) {
-    const before = switchSeconds(arena);
-    const { stdout, stderr } = await from.vm.exec(program, [...args, ...client], { timeout: seconds * 1000 + 10_000 });
+    const before = switchSeconds(hypervisors);
+    const { stdout, stderr } = await from.exec(program, [...args, ...client], { timeout: seconds * 1000 + 10_000 });
     const report = (stdout === '' ? { error: stderr } : JSON.parse(stdout)) as IperfReport;
     const received = report.end?.sum_received;
     if (received !== undefined && report.error === undefined) {
-      const spent = switchSeconds(arena) - before;
+      const spent = switchSeconds(hypervisors) - before;
       await server;
       return { bits: received.bits_per_second, processor: spent / ((received.bytes * 8) / 1e9) };
     }

@@ -22,7 +22,7 @@ import {
   type Setting,
   settingVariable,
 } from './operations.ts';
-import { type Program, startProgram } from './program.ts';
+import { makeTools, type Program, startProgram } from './program.ts';
 import { attachHypervisor, createUnderlay } from './underlay.ts';
 import { createVm, move, plug, serve, unplug, type Vm } from './vm.ts';
 
@@ -35,6 +35,7 @@ const { env } = openVswitch;
 
 const namespaceDirectory = join(setting.directory, 'ns');
 mkdirSync(namespaceDirectory, { recursive: true });
+const tools = makeTools(setting.directory, openVswitch);
 const own = await ownNamespace('controller', env);
 await createUnderlay(own);
 
@@ -141,7 +142,7 @@ const operations: Implementation = {
   'program.start'({ namespace, name, args }) {
     if (programs.get(`${namespace} ${name}`)?.running()) throw new Error(`${name} runs in ${namespace} already`);
     const log = join(setting.directory, `${namespace}-${name}.log`);
-    programs.set(`${namespace} ${name}`, startProgram(namespaceOf(namespace), args, log));
+    programs.set(`${namespace} ${name}`, startProgram(namespaceOf(namespace), args, { tools, log }));
     return null;
   },
   'program.ended': ({ namespace, name }) => runningProgram(namespace, name).ended,

@@ -3,6 +3,8 @@
  * of the pools, and a client behind it. hv1 has a way to the public network of its own, hv2 has none.
  */
 import { afterAll, beforeAll, type TestContext, test } from 'vitest';
+import type { LabProgram } from '../../src/sandbox/lab.ts';
+import { startGatewayHost } from '../../src/sandbox/lab-gateway-host.ts';
 import { buildOutside, type Outside, outside, publicLink } from '../../src/sandbox/outside.ts';
 import { type Lab, type LabHypervisor, type LabVm, openLabOrSkip } from '../support/lab.ts';
 
@@ -30,6 +32,8 @@ export type OutsideCloud = AsyncDisposable &
     hv1: LabHypervisor;
     hv2: LabHypervisor;
     gateways: readonly [LabHypervisor, LabHypervisor];
+    /** `keyway gateway-host` on each. */
+    programs: readonly LabProgram[];
     vms: Record<Tenant, Record<VmName, LabVm>>;
     /** Until every switch has it. */
     apply(resources: Resource[]): Promise<void>;
@@ -94,6 +98,7 @@ export async function openOutsideCloud(context: Pick<TestContext, 'skip'>): Prom
       lab.join(hv2),
       ...gateways.map((gateway) => lab.join(gateway, { gateway: true })),
     ]);
+    const programs = await Promise.all(gateways.map((gateway) => startGatewayHost(lab, gateway)));
     const apply: OutsideCloud['apply'] = async (resources) => {
       await lab.admin('POST', '/v1/apply', { resources, wait: 'programmed', timeout: '20s' });
     };
@@ -121,6 +126,7 @@ export async function openOutsideCloud(context: Pick<TestContext, 'skip'>): Prom
       hv1,
       hv2,
       gateways: gateways as [LabHypervisor, LabHypervisor],
+      programs,
       vms: { acme: acme!, umbrella: umbrella! },
       apply,
       async publicIp(tenant, name, spec = {}) {

@@ -1,5 +1,6 @@
 /** The controller without its API: store, intent, engine and switch plugin, joined. */
 import type { Logger } from 'pino';
+import type { GatewayServices } from './drivers/gateway-services.ts';
 import type { SwitchPlugin } from './drivers/switch-plugin.ts';
 import { ThreadMeter } from './drivers/thread-load.ts';
 import { DecisionLog } from './engine/decision-log.ts';
@@ -9,6 +10,7 @@ import { type Counters, engineMetrics } from './engine/metrics.ts';
 import { namingOf } from './engine/naming.ts';
 import { inWords, purposeOfFlow } from './engine/purpose.ts';
 import { unprovidedServices } from './engine/services.ts';
+import { ServicesConfig } from './engine/services-config.ts';
 import { StatusBoard } from './engine/status.ts';
 import { type PacketTakers, switchEvents } from './engine/switch-events.ts';
 import { threadLoads, threadMetrics } from './engine/threads.ts';
@@ -33,6 +35,7 @@ export type Core = {
   upkeep: Upkeep;
   trace: TraceService;
   usage: UsageService;
+  gatewayServices: GatewayServices;
   /** Where hypervisors connect, as ovs-vsctl set-manager takes it. */
   managers: string[];
   stop(): Promise<void>;
@@ -95,13 +98,17 @@ export async function startCore({
     },
     Date.now,
   );
-  const takers: PacketTakers = new Map([...decisions.takers, ...traceRoom.takers]);
+  const takers: PacketTakers = new Map([...decisions.takers, ...traceRoom.takers, ...engine.nextHops.takers]);
   const counters: Counters = { drift: new Map(), refusedSessions: 0, decisions: decisions.counts };
   let ready = false;
   const { managers } = await plugin.start(
     switchEvents(intent, engine, progress, status, counters, log, takers),
     namingOf(intent, engine.fleet),
   );
+  const gatewayServices = new ServicesConfig(engine.state, (error) =>
+    log.error({ err: error }, 'what a gateway host is to serve could not be told'),
+  );
+  engine.compiler.onCompiled = (subjects) => gatewayServices.compiled(subjects);
   await engine.load(intent.revision);
   const usageRoom = await createUsageRoom({
     view: intent,
@@ -114,6 +121,7 @@ export async function startCore({
   intent.onCommit((commit) => usageRoom.committed(commit));
   status.onStatus((path) => usageRoom.bound(path));
   intent.onCommit((commit) => engine.push({ type: 'commit', commit }));
+  intent.onCommit((commit) => gatewayServices.committed(commit));
   ready = true;
   const meter = new ThreadMeter();
   const readiness = () =>
@@ -151,6 +159,7 @@ export async function startCore({
     upkeep,
     trace: traceRoom.service,
     usage: usageRoom.service,
+    gatewayServices,
     managers,
     async stop() {
       ready = false;

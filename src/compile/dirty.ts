@@ -117,7 +117,8 @@ function* translating(view: View, network: Path): Iterable<Subject> {
   if (view.count('nat-rule', network) > 0) yield `gateway:${network}`;
 }
 
-function* dirtyByPool(view: View, pool: Path): Iterable<Subject> {
+/** What there is for the pool, and for its addresses. */
+export function* dirtyByPool(view: View, pool: Path): Iterable<Subject> {
   yield `ip-pool:${pool}`;
   for (const r of view.referrers(pool)) if (r.kind === 'public-ip') yield `gateway:${r.parent}`;
 }

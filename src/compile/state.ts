@@ -29,9 +29,7 @@ export type CompileState = {
   nextHopMac(pool: Path): number | undefined;
 };
 
-/** Keys of patches. The number is the resource number. */
-export const providerPatch = (providerNetwork: number): string => `provider:${providerNetwork}`;
-export const vlanPatch = (vlanAttachment: number): string => `vlan:${vlanAttachment}`;
+export { providerPatch, vlanPatch } from '../inventory/patch-keys.ts';
 
 /** Flows that are installed, replaced and removed as a whole, the same on every switch named. */
 export type Unit = { key: string; on: HypervisorNumber[]; flows: Flow[] /** That the flows use. */; meters?: Meter[] };
@@ -40,6 +38,7 @@ export type Unit = { key: string; on: HypervisorNumber[]; flows: Flow[] /** That
  * What units are made for; one subject is compiled as a whole:
  * `base` · `port:PATH` · `tier:PATH` · `route:PATH` · `peering:PATH` · `judge:NETWORK PATH` · `steering:NETWORK PATH` · `extra:NETWORK PATH` · `rules:NETWORK PATH:PRIORITY:ACTION` · `policies:PRIORITY:ACTION` · `tunnel:FROM:TO` · `admit:TENANT PATH`
  * `gateway:NETWORK PATH`: the way out and NAT of a network · `services:NETWORK PATH`: DHCP, DNS and metadata of a network ·
+ * `services-port:HYPERVISOR`: the port of a gateway host behind which they are ·
  * `failover:HYPERVISOR`: what a hypervisor has once for all networks that have gateways, see `placement.pairsAt` ·
  * `ip-pool:PATH`: what is there for the pool alone
  */

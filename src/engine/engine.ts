@@ -4,21 +4,25 @@
  */
 import type { Logger } from 'pino';
 import { Compiler, type Delta } from '../compile/compiler.ts';
+import { dirtyByPool } from '../compile/dirty.ts';
 import type { CompileState, Subject } from '../compile/state.ts';
 import type { ChassisFacts, HypervisorNumber, InterfaceFacts, SwitchPlugin } from '../drivers/switch-plugin.ts';
 import { parseMac } from '../intent/addresses.ts';
 import type { Commit, Path, Resource, View } from '../intent/model.ts';
-import { Bindings, type Decision } from '../inventory/bindings.ts';
+import { Bindings } from '../inventory/bindings.ts';
 import { datapathIdOf, Fleet, type Member } from '../inventory/fleet.ts';
-import { Gateways } from '../inventory/gateways.ts';
 import { parentPath } from '../inventory/paths.ts';
-import type { GatewayEffect } from '../inventory/placement.ts';
+import type { PlacementEffect } from '../inventory/placement.ts';
 import type { Zones } from '../inventory/zones.ts';
 import type { Progress } from '../reconcile/progress.ts';
 import type { Store } from '../store/store.ts';
 import { hypervisorFields } from './naming.ts';
+import { type LearntHop, NextHops } from './next-hops.ts';
+import { Patches } from './patches.ts';
+import { PortZones } from './port-zones.ts';
 import { Records } from './records.ts';
 import { Tunnels } from './tunnels.ts';
+import { WayOut } from './way-out.ts';
 import { ZoneFlusher } from './zone-flusher.ts';
 
 export type EngineEvent =
@@ -28,6 +32,8 @@ export type EngineEvent =
   | { type: 'interfaces'; hypervisor: HypervisorNumber; interfaces: InterfaceFacts[] }
   | { type: 'tunnels'; hypervisor: HypervisorNumber; ofports: Map<HypervisorNumber, number> }
   | { type: 'patches'; hypervisor: HypervisorNumber; ofports: ReadonlyMap<string, number> }
+  /** The next hop of a pool has answered. */
+  | { type: 'nextHop'; pool: Path; hop: LearntHop }
   /** A switch has got further: retired zones may be flushed. */
   | { type: 'settle' }
   /** A conntrack zone has become free there. */
@@ -44,15 +50,17 @@ export type EngineOptions = {
   checkMtu?: boolean;
 };
 
-/** How long a hypervisor's tunnels are waited for before its switch is brought in line without them, milliseconds. */
-const tunnelPatience = 3_000;
+/** How long a hypervisor's tunnels and patches are waited for before its switch is brought in line without them, milliseconds. */
+const patience = 3_000;
 
 export class Engine {
   readonly fleet = new Fleet();
   readonly bindings: Bindings;
   readonly compiler: Compiler;
   readonly tunnels: Tunnels;
-  readonly gateways: Gateways;
+  readonly patches: Patches;
+  readonly nextHops: NextHops;
+  readonly wayOut: WayOut;
   readonly #view: View;
   readonly #records: Records;
   readonly #plugin: SwitchPlugin;
@@ -65,13 +73,17 @@ export class Engine {
   #stopped = false;
   #loaded = false;
   readonly #touched = new Set<Path>();
-  /** Hypervisors whose tunnels have changed, or should, in this step. */
+  /** Hypervisors whose tunnels or patches have changed, or should, in this step. */
   readonly #tunnelsTold = new Set<HypervisorNumber>();
   /** Hypervisors that have told their interfaces and whose switches are not to be written to yet. */
   readonly #unready = new Set<Member>();
   /** Hypervisors whose tunnels are being waited for. */
   readonly #patient = new Set<HypervisorNumber>();
-  readonly #lacksZone = new Map<Path, HypervisorNumber>();
+  /** Hypervisors that have been told of patches a moment ago. */
+  readonly #awaitingPatches = new Set<HypervisorNumber>();
+  /** Hypervisors that have told of other patches in this step. */
+  readonly #patchesTold = new Set<HypervisorNumber>();
+  readonly #portZones: PortZones;
   /** Called after each pass with what was deleted in it, and the switches the pass went to. */
   onPass:
     | ((pass: { sequence: number; on: HypervisorNumber[]; deleted: Resource[]; touched: Path[] }) => void)
@@ -85,12 +97,41 @@ export class Engine {
     this.#log = options.log;
     this.#checkMtu = options.checkMtu ?? true;
     this.bindings = new Bindings(options.view, this.fleet);
-    this.gateways = new Gateways(options.view, this.fleet, this.bindings.placement);
     this.tunnels = new Tunnels(this.fleet, this.bindings.placement, options.plugin);
     this.#flusher = new ZoneFlusher(this.zones, options.plugin, options.progress, options.log, (h) =>
       hypervisorFields(this.fleet, h),
     );
-    this.compiler = new Compiler(this.state, (flows, meters) => options.plugin.encode(flows, meters));
+    const { view, plugin, progress, log } = options;
+    const { fleet } = this;
+    const { placement } = this.bindings;
+    this.#portZones = new PortZones(view, this.zones, placement);
+    this.patches = new Patches(view, fleet, placement, plugin);
+    this.nextHops = new NextHops({
+      view,
+      fleet,
+      progress,
+      plugin,
+      log,
+      now: options.now ?? Date.now,
+      learnt: (pool, hop) => this.push({ type: 'nextHop', pool, hop }),
+    });
+    const { state } = this;
+    this.compiler = new Compiler(state, (flows, meters) => plugin.encode(flows, meters));
+    this.wayOut = new WayOut({
+      view,
+      fleet,
+      placement,
+      state,
+      records: this.#records,
+      portZones: this.#portZones,
+      patches: this.patches,
+      tunnels: this.tunnels,
+      nextHops: this.nextHops,
+      mark: (subject) => this.compiler.mark(subject),
+      markGateways: (effect) => this.compiler.markGateways(effect),
+      touched: (path) => this.#touched.add(path),
+      placed: (effect) => this.#placed(effect),
+    });
   }
 
   get zones(): Zones {
@@ -99,7 +140,7 @@ export class Engine {
 
   /** Ports that are not bound because their hypervisor has no conntrack zone left. */
   get lacksZone(): ReadonlyMap<Path, HypervisorNumber> {
-    return this.#lacksZone;
+    return this.#portZones.lacking;
   }
 
   get state(): CompileState {
@@ -119,32 +160,42 @@ export class Engine {
       },
       nextHopMac: (pool) => {
         const given = this.#view.getAs('ip-pool', pool)?.spec.gatewayMac;
-        return given === undefined ? undefined : parseMac(given);
+        return given === undefined ? this.nextHops.learntMac(pool) : parseMac(given);
       },
     };
   }
 
   /** Takes over what is durable and compiles all of it once. Nothing reaches a switch before. */
   async load(revision: number): Promise<void> {
-    const { facts, bound } = await this.#records.load();
+    const { facts, bound, patches, nextHops } = await this.#records.load();
     const known = new Set<HypervisorNumber>();
     for (const h of this.#view.children('hypervisor', '')) {
       known.add(h.id);
       if (h.spec.admission !== 'lost') this.#admit(h, facts.get(h.id));
     }
-    for (const number of new Set([...this.zones.hypervisors(), ...facts.keys()])) {
+    for (const [number, keys] of patches) {
+      const member = this.fleet.get(number);
+      if (member !== undefined) member.patches = new Map(keys.map((key) => [key, 0]));
+    }
+    this.nextHops.load(nextHops);
+    for (const number of new Set([...this.zones.hypervisors(), ...facts.keys(), ...patches.keys()])) {
       // Deleted, and the controller ended before it had taken note.
       if (!known.has(number)) this.#records.forget(number, facts.get(number)?.systemId);
     }
     for (const { hypervisor, port, uid } of bound) {
-      const resource = this.#view.getAs('port', port);
+      const resource = this.#view.get(port);
       if (resource === undefined || resource.uid !== uid || this.fleet.get(hypervisor) === undefined)
         this.zones.retire(hypervisor, uid);
-      else {
+      else if (resource.kind === 'network') this.wayOut.natZones.remember(port, uid, hypervisor);
+      else if (resource.kind === 'port' && resource.spec.attachment !== undefined) {
+        this.#portZones.remember(port, uid, hypervisor);
+        this.wayOut.devices.reconsider(port);
+      } else if (resource.kind === 'port') {
         this.bindings.claims.remember(resource.spec.ifaceId, hypervisor);
         this.bindings.reconsider([resource.spec.ifaceId]);
       }
     }
+    this.wayOut.load();
     this.compiler.markFleet();
     for (const network of this.#everyRuleBucket()) this.compiler.mark(network);
     await this.#step([], revision);
@@ -181,6 +232,7 @@ export class Engine {
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.nextHops.stop();
     this.#records.stop();
     this.#queue = [];
     await this.idle();
@@ -211,25 +263,25 @@ export class Engine {
       this.#take(event, deleted);
     }
     const decisions = this.bindings.decide();
-    const zones = decisions.map((d) => this.#zoneFor(d));
-    decisions.forEach((decision, i) => {
-      const effect = this.bindings.carryOut(decision, zones[i]);
-      this.compiler.markPlacement(effect);
-      this.#touched.add(decision.port);
-      for (const r of this.#view.referrers(decision.port)) if (r.kind === 'steering') this.#touched.add(r.path);
-      const network = parentPath(decision.port);
-      // The first port makes a network one that is in use, and with the last it ends.
-      if (effect.networkHosts && this.bindings.placement.hostsOfNetwork(network).length <= 1)
-        this.gateways.touch(network);
-      this.#tenantChanged(parentPath(network), effect.tenantHosts);
-    });
-    for (const effect of this.gateways.settle()) this.#gatewaysChanged(effect);
-    for (const h of this.bindings.placement.takeOtherPairs()) this.compiler.mark(`failover:${h}`);
-    // No flow reaches a switch before what it counts on is durable.
+    const zones = decisions.map(
+      ({ port, uid, to }) => this.#portZones.give(port, uid, to === undefined ? [] : [to.hypervisor])[0],
+    );
+    this.wayOut.decide(decisions.flatMap(({ port, to }) => (to === undefined ? [] : [parentPath(port)])));
     await this.#records.persist();
+    decisions.forEach((decision, i) => {
+      this.#placed(this.bindings.carryOut(decision, zones[i]));
+    });
+    this.wayOut.carryOut();
+    // What was placed may have moved static NAT, or ended the use of a network. Mostly there is nothing to be written.
+    this.wayOut.decide([]);
+    await this.#records.persist();
+    this.wayOut.carryOut();
+    for (const h of this.patches.settle()) this.#awaitPatches(h);
+    for (const h of this.bindings.placement.takeOtherPairs()) this.compiler.mark(`failover:${h}`);
     for (const h of this.tunnels.settle()) this.#tunnelsTold.add(h);
     const delta = this.compiler.flush();
     this.#send(delta, revision, deleted);
+    this.#patchesTold.clear();
     for (const h of this.#tunnelsTold) this.#tellTunnels(h);
     this.#tunnelsTold.clear();
     for (const member of this.#unready) this.#readyIfComplete(member);
@@ -247,10 +299,10 @@ export class Engine {
           this.#touched.add(change.path);
           if (change.after === undefined && change.before !== undefined) deleted.push(change.before);
           if (change.kind === 'port') this.bindings.portChanged(change.before, change.after);
-          if (change.kind === 'port' && change.after === undefined) this.#lacksZone.delete(change.path);
+          if (change.kind === 'port' && change.after === undefined) this.#portZones.lacking.delete(change.path);
           if (change.kind === 'hypervisor' && change.after !== undefined)
             this.#hypervisorChanged(change.before, change.after);
-          this.gateways.touchedBy(change);
+          this.wayOut.touchedBy(change);
           this.compiler.markCommit(change);
         }
         return;
@@ -284,21 +336,36 @@ export class Engine {
           if (member.tunnels.get(peer) !== event.ofports.get(peer))
             this.compiler.mark(`tunnel:${event.hypervisor}:${peer}`);
         }
+        this.compiler.mark(`failover:${event.hypervisor}`);
         member.tunnels = event.ofports;
         this.#tunnelsTold.add(event.hypervisor);
         return;
       }
       case 'patches': {
         const member = this.fleet.get(event.hypervisor);
-        if (member !== undefined) member.patches = event.ofports;
+        if (member === undefined) return;
+        this.wayOut.patchesTold(member, event.ofports);
+        this.#tunnelsTold.add(event.hypervisor);
+        this.#patchesTold.add(event.hypervisor);
         return;
       }
       case 'zoneFreed':
-        for (const [path, hypervisor] of this.#lacksZone) {
+        for (const [path, hypervisor] of this.lacksZone) {
           const port = hypervisor === event.hypervisor ? this.#view.getAs('port', path) : undefined;
-          if (port !== undefined) this.bindings.reconsider([port.spec.ifaceId]);
+          if (port === undefined) continue;
+          if (port.spec.attachment === undefined) this.bindings.reconsider([port.spec.ifaceId]);
+          else this.wayOut.devices.reconsider(path);
         }
+        this.wayOut.natZones.freed(event.hypervisor);
         return;
+      case 'nextHop': {
+        const pool = this.#view.getAs('ip-pool', event.pool);
+        if (pool === undefined) return;
+        this.#records.rememberNextHop(pool.number, event.hop);
+        this.#touched.add(pool.path);
+        for (const subject of dirtyByPool(this.#view, pool.path)) this.compiler.mark(subject);
+        return;
+      }
       case 'settle':
         return;
     }
@@ -311,10 +378,13 @@ export class Engine {
     for (const peer of this.bindings.placement.hostsOfTenant(tenant)) this.tunnels.reconsider(peer);
   }
 
-  #gatewaysChanged(effect: GatewayEffect): void {
-    this.compiler.markGateways(effect);
-    this.#touched.add(effect.network);
-    this.#tenantChanged(parentPath(effect.network), effect.tenantHosts);
+  #placed(effect: PlacementEffect): void {
+    const { port } = effect;
+    this.compiler.markPlacement(effect);
+    this.#touched.add(port);
+    for (const r of this.#view.referrers(port)) if (r.kind === 'steering') this.#touched.add(r.path);
+    this.#tenantChanged(parentPath(parentPath(port)), effect.tenantHosts);
+    this.wayOut.placed(effect);
   }
 
   #hypervisorChanged(before: Resource<'hypervisor'> | undefined, after: Resource<'hypervisor'> | undefined): void {
@@ -334,6 +404,7 @@ export class Engine {
       this.#plugin.dismiss(number);
       this.#progress.remove(number);
       this.tunnels.forget(number);
+      this.wayOut.hypervisorWent(number);
       this.compiler.markFleet();
       return;
     }
@@ -355,33 +426,31 @@ export class Engine {
     });
   }
 
-  /** A hypervisor without an OVSDB session is not connected: nobody waits for tunnels that it cannot be told to make. */
+  /**
+   * A hypervisor without an OVSDB session is not connected: nobody waits for tunnels and patches that it cannot be told to make.
+   * Nor for long for a patch: the other bridge may not be there.
+   */
   #tellTunnels(hypervisor: HypervisorNumber): void {
     const present = this.fleet.get(hypervisor)?.present === true;
-    this.#progress.tunnelsMissing(hypervisor, present ? this.tunnels.missing(hypervisor) : 0);
+    const patches = this.#awaitingPatches.has(hypervisor) ? this.patches.missing(hypervisor) : 0;
+    this.#progress.tunnelsMissing(hypervisor, present ? this.tunnels.missing(hypervisor) + patches : 0);
+  }
+
+  #awaitPatches(hypervisor: HypervisorNumber): void {
+    this.#tunnelsTold.add(hypervisor);
+    if (this.#awaitingPatches.has(hypervisor) || this.patches.missing(hypervisor) === 0) return;
+    this.#awaitingPatches.add(hypervisor);
+    setTimeout(() => {
+      this.#awaitingPatches.delete(hypervisor);
+      if (!this.#stopped && this.fleet.get(hypervisor) !== undefined) this.#tellTunnels(hypervisor);
+    }, patience).unref();
   }
 
   #rememberChassis(member: Member): void {
     this.#records.remember(member.number, member.facts);
-    this.gateways.touchFleet();
+    this.wayOut.hypervisorCame(member);
     for (const peer of this.bindings.placement.peersOf(member.number)) this.tunnels.reconsider(peer);
     this.tunnels.reconsider(member.number);
-  }
-
-  #zoneFor(decision: Decision): number | undefined {
-    const before = this.bindings.placement.get(decision.port);
-    const port = this.#view.getAs('port', decision.port);
-    const uid = port?.uid ?? decision.uid;
-    if (before !== undefined) {
-      const owner = this.zones.ownerOf(before.hypervisor, before.zone) ?? uid;
-      // Another port of the same name may have come in the place of one that is gone: it gets a zone of its own.
-      if (before.hypervisor !== decision.to?.hypervisor || owner !== uid) this.zones.retire(before.hypervisor, owner);
-    }
-    this.#lacksZone.delete(decision.port);
-    if (decision.to === undefined) return undefined;
-    const zone = this.zones.allocate(decision.to.hypervisor, decision.port, uid);
-    if (zone === undefined) this.#lacksZone.set(decision.port, decision.to.hypervisor);
-    return zone;
   }
 
   #send(delta: Delta, revision: number, deleted: Resource[]): void {
@@ -399,25 +468,30 @@ export class Engine {
     const sequence = this.#progress.begin(revision, targets, touched);
     for (const s of delta.set)
       if (s.unit.startsWith('tunnel/')) for (const h of s.on) this.#progress.tunnelsSent(h, sequence);
+    for (const h of this.#patchesTold) if (on.has(h)) this.#progress.tunnelsSent(h, sequence);
     if (targets.length > 0) this.#plugin.apply({ sequence, set: delta.set, remove: delta.remove });
     this.onPass?.({ sequence, on: targets, deleted, touched });
   }
 
-  /** A switch is brought in line once everything that belongs on it is known: its interfaces and its tunnels' ports. */
+  /** A switch is brought in line once everything that belongs on it is known: its interfaces, and ports of tunnels and patches. */
   #readyIfComplete(member: Member): void {
     if (member.ready || !member.reported) return;
-    if (this.tunnels.missing(member.number) > 0) {
+    if (this.tunnels.missing(member.number) > 0 || this.patches.untold(member.number) > 0) {
       if (this.#patient.has(member.number)) return;
       this.#patient.add(member.number);
       setTimeout(() => {
         this.#patient.delete(member.number);
         if (member.ready || !member.reported || this.#stopped) return;
         this.#log.warn(
-          { ...hypervisorFields(this.fleet, member.number), tunnels: this.tunnels.missing(member.number) },
-          'tunnels are missing; the switch is programmed without them',
+          {
+            ...hypervisorFields(this.fleet, member.number),
+            tunnels: this.tunnels.missing(member.number),
+            patches: this.patches.untold(member.number),
+          },
+          'tunnels or patches are missing; the switch is programmed without them',
         );
         this.#ready(member);
-      }, tunnelPatience).unref();
+      }, patience).unref();
       return;
     }
     this.#ready(member);

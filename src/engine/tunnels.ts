@@ -1,16 +1,21 @@
-/** Which tunnels each hypervisor should have: one to every hypervisor it shares a tenant with whose address is known. */
-import type { HypervisorNumber, SwitchPlugin } from '../drivers/switch-plugin.ts';
+/**
+ * Which tunnels each hypervisor should have: one to every hypervisor it shares a tenant with whose address is known. Those from
+ * and to gateways are fast: what is dead is noticed there within a third of a second.
+ */
+import type { HypervisorNumber, SwitchPlugin, TunnelSpec } from '../drivers/switch-plugin.ts';
 import type { Fleet } from '../inventory/fleet.ts';
 import type { Placement } from '../inventory/placement.ts';
 
-const none: ReadonlyMap<HypervisorNumber, string> = new Map();
+type Wanted = { remoteIp: string; fast: boolean };
+
+const none: ReadonlyMap<HypervisorNumber, Wanted> = new Map();
 
 export class Tunnels {
   readonly #fleet: Fleet;
   readonly #placement: Placement;
   readonly #plugin: SwitchPlugin;
-  /** Peer -> encapsulation address, as last asked for. */
-  readonly #wanted = new Map<HypervisorNumber, Map<HypervisorNumber, string>>();
+  /** By peer, as last asked for. */
+  readonly #wanted = new Map<HypervisorNumber, Map<HypervisorNumber, Wanted>>();
   /** Hypervisors to look at again. */
   readonly #open = new Set<HypervisorNumber>();
 
@@ -34,26 +39,27 @@ export class Tunnels {
     const changed: HypervisorNumber[] = [];
     for (const hypervisor of this.#open) {
       if (this.#fleet.get(hypervisor) === undefined) continue;
-      const wanted = new Map<HypervisorNumber, string>();
+      const wanted = new Map<HypervisorNumber, Wanted>();
+      const isGateway = this.#placement.isGateway(hypervisor);
       for (const peer of this.#placement.peersOf(hypervisor)) {
-        const ip = this.#fleet.get(peer)?.facts?.encapIp;
-        if (ip !== undefined) wanted.set(peer, ip);
+        const remoteIp = this.#fleet.get(peer)?.facts?.encapIp;
+        if (remoteIp !== undefined) wanted.set(peer, { remoteIp, fast: isGateway || this.#placement.isGateway(peer) });
       }
       const before = this.#wanted.get(hypervisor);
-      if (before !== undefined && sameMap(before, wanted)) continue;
+      if (before !== undefined && sameTunnels(before, wanted)) continue;
       this.#wanted.set(hypervisor, wanted);
       changed.push(hypervisor);
       this.#plugin.setTunnels(
         hypervisor,
-        [...wanted].map(([peer, remoteIp]) => ({ peer, remoteIp })),
+        [...wanted].map(([peer, { remoteIp, fast }]): TunnelSpec => ({ peer, remoteIp, ...(fast ? { fast } : {}) })),
       );
     }
     this.#open.clear();
     return changed;
   }
 
-  /** Peer -> encapsulation address, as last asked for. */
-  wanted(hypervisor: HypervisorNumber): ReadonlyMap<HypervisorNumber, string> {
+  /** By peer, as last asked for. */
+  wanted(hypervisor: HypervisorNumber): ReadonlyMap<HypervisorNumber, Wanted> {
     return this.#wanted.get(hypervisor) ?? none;
   }
 
@@ -66,8 +72,11 @@ export class Tunnels {
   }
 }
 
-function sameMap<K, V>(a: ReadonlyMap<K, V>, b: ReadonlyMap<K, V>): boolean {
+function sameTunnels(a: ReadonlyMap<HypervisorNumber, Wanted>, b: ReadonlyMap<HypervisorNumber, Wanted>): boolean {
   if (a.size !== b.size) return false;
-  for (const [k, v] of a) if (b.get(k) !== v) return false;
+  for (const [peer, { remoteIp, fast }] of a) {
+    const other = b.get(peer);
+    if (other === undefined || other.remoteIp !== remoteIp || other.fast !== fast) return false;
+  }
   return true;
 }

@@ -47,7 +47,7 @@ export class Bindings {
     this.#deleted.clear();
     for (const ifaceId of this.#open) {
       const port = this.#view.portByIfaceId(ifaceId);
-      if (port === undefined) continue;
+      if (port === undefined || port.spec.attachment !== undefined) continue;
       const bound = this.placement.get(port.path);
       const to = holder(this.claims.claims(ifaceId), bound?.hypervisor, (h) => this.#allowed(port, h, bound));
       if (to === undefined && bound === undefined) continue;

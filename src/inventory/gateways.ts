@@ -67,12 +67,15 @@ export class Gateways {
     }
   }
 
-  /** Decides what is open, and sets it in the placement. */
-  settle(): GatewayEffect[] {
+  /** Decides what is open, and sets it in the placement. @param expected networks that are about to have ports */
+  settle(expected: readonly Path[]): GatewayEffect[] {
     if (this.#fleetChanged) this.#reviewFleet();
     const effects: GatewayEffect[] = [];
+    for (const network of expected) if (this.#placement.gatewaysOf(network).length === 0) this.touch(network);
+    if (this.#open.size === 0) return effects;
+    const soon = new Set(expected);
     for (const network of this.#open) {
-      const now = this.#decide(network);
+      const now = this.#decide(network, soon.has(network));
       const before = this.#placement.gatewaysOf(network);
       if (now.length === before.length && now.every((h, i) => h === before[i])) continue;
       effects.push(this.#placement.setGateways(network, now));
@@ -100,9 +103,9 @@ export class Gateways {
   }
 
   /** Those that reach most of the physical networks it needs come first; all of them, where there is one that does. */
-  #decide(path: Path): HypervisorNumber[] {
+  #decide(path: Path, expected: boolean): HypervisorNumber[] {
     const network = this.#candidates.length === 0 ? undefined : this.#view.getAs('network', path);
-    if (network === undefined || !this.#needsGateway(network)) return [];
+    if (network === undefined || !this.#needsGateway(network, expected)) return [];
     const needed = new Set(physicalNetworksOf(this.#view, path));
     const ranked = this.#candidates.map(({ number, uid, physicalNetworks }) => {
       let missing = 0;
@@ -113,9 +116,10 @@ export class Gateways {
     return ranked.slice(0, 2).map(({ number }) => number);
   }
 
-  #needsGateway({ path, spec }: Resource<'network'>): boolean {
+  #needsGateway({ path, spec }: Resource<'network'>, expected: boolean): boolean {
     if (!servesByGateway(this.#view.getAs('offering', `offerings/${spec.offering}`))) return false;
     return (
+      expected ||
       this.#placement.hostsOfNetwork(path).length > 0 ||
       this.#view.count('public-ip', path) > 0 ||
       this.#view.count('vlan-attachment', path) > 0

@@ -28,6 +28,8 @@ export type GatewayEffect = {
   before: readonly HypervisorNumber[];
   /** Hypervisors that the tenant came to or left. */
   tenantHosts: HypervisorNumber[];
+  /** Hypervisors that are a gateway of some network now and were of none before, or the other way round. */
+  roles: HypervisorNumber[];
 };
 
 /** What a change of placement touches beyond the port itself. */
@@ -114,7 +116,7 @@ export class Placement {
   portInZone(hypervisor: HypervisorNumber, zone: number): Path | undefined {
     for (const port of this.portsOn(hypervisor)) {
       const bound = this.#bound.get(port);
-      if (bound !== undefined && homes(bound).some((home) => home.hypervisor === hypervisor && home.zone === zone))
+      if (bound !== undefined && homesOf(bound).some((home) => home.hypervisor === hypervisor && home.zone === zone))
         return port;
     }
     return undefined;
@@ -206,14 +208,14 @@ export class Placement {
       before.standby?.hypervisor === to.standby?.hypervisor
     )
       return { port, networkHosts: false, tenantHosts: [] };
-    return this.#move(port, before === undefined ? [] : homes(before), homes(to));
+    return this.#move(port, before === undefined ? [] : homesOf(before), homesOf(to));
   }
 
   unbind(port: Path): PlacementEffect {
     const before = this.#bound.get(port);
     if (before === undefined) return { port, networkHosts: false, tenantHosts: [] };
     this.#bound.delete(port);
-    return this.#move(port, homes(before), []);
+    return this.#move(port, homesOf(before), []);
   }
 
   /** @param gateways none, one or two; the first is to be in charge */
@@ -221,6 +223,8 @@ export class Placement {
     const tenant = parentPath(network);
     const before = this.gatewaysOf(network);
     const tenantHosts: HypervisorNumber[] = [];
+    const concerned = new Set([...before, ...gateways]);
+    const were = new Set([...concerned].filter((h) => this.isGateway(h)));
     this.#usePair(network, 'leave');
     if (gateways.length === 0) this.#gateways.delete(network);
     else this.#gateways.set(network, gateways);
@@ -236,7 +240,8 @@ export class Placement {
       put(this.#served, h, network);
       if (this.#joinTenant(tenant, h)) tenantHosts.push(h);
     }
-    return { network, before, tenantHosts };
+    const roles = [...concerned].filter((h) => this.isGateway(h) !== were.has(h));
+    return { network, before, tenantHosts, roles };
   }
 
   #move(port: Path, from: readonly Home[], to: readonly Home[]): PlacementEffect {
@@ -316,7 +321,8 @@ const none: ReadonlySet<Path> = new Set();
 /** Hypervisor numbers have 16 bits. */
 const pairBase = 2 ** 16;
 
-function homes(bound: Bound): Home[] {
+/** The first is in charge. */
+export function homesOf(bound: Bound): Home[] {
   return bound.standby === undefined ? [bound] : [bound, bound.standby];
 }
 

@@ -130,7 +130,7 @@ function checkTunnels(patient: Patient, findings: Findings, member: Member, heal
   const there = new Map(health.tunnels.map((tunnel) => [tunnel.peer, tunnel]));
   let well = 0;
   const wanted = engine.tunnels.wanted(member.number);
-  for (const [peer, remoteIp] of wanted) {
+  for (const [peer, { remoteIp }] of wanted) {
     const other = engine.fleet.get(peer);
     const object = `${path} -> ${other?.resource.path ?? peer}`;
     const tunnel = there.get(peer);

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { TSchema } from 'typebox';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { problemsDocument } from '../../src/api/problems-doc.ts';
+import { componentName } from '../../src/api/schemas.ts';
 import { definitions, kinds } from '../../src/intent/resources/index.ts';
 import { type ProblemCode, problems } from '../../src/problems.ts';
 import { validator } from '../../src/validate.ts';
@@ -326,7 +327,7 @@ describe('answers', () => {
 
   test('of every kind fit what its examples ask for', () => {
     for (const kind of kinds) {
-      const name = kind[0]!.toUpperCase() + kind.slice(1);
+      const name = componentName(kind);
       const validate = validator(closed({ $ref: `#/components/schemas/${name}Body` }));
       for (const { spec } of definitions[kind].examples) expect(validate(spec), kind).toEqual([]);
       expect(validate({ colour: 'red' }).length, kind).toBeGreaterThan(0);

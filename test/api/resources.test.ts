@@ -66,6 +66,13 @@ describe('a resource', () => {
       peering: 'tenants/acme/peerings/shop-office',
       policy: 'policies/no-telnet',
       quota: 'quotas/acme',
+      'provider-network': 'provider-networks/campus',
+      'ip-pool': 'ip-pools/public',
+      trunk: 'trunks/racks',
+      reservation: `${network}/reservations/printers`,
+      'public-ip': `${network}/public-ips/front`,
+      'nat-rule': `${network}/nat-rules/https`,
+      'vlan-attachment': `${network}/vlan-attachments/storage`,
     };
     const path = paths[kind]!;
     for (const who of ['admin', 'orchestrator', 'acme'] as const) {

@@ -51,6 +51,28 @@ const matrix: [method: string, path: string, who: string, body?: unknown][] = [
   ['GET', 'quotas/none', '++---?'],
   ['PUT', 'quotas/initech', '+----?', { networks: 3 }],
   ['DELETE', 'quotas/none', '+----?'],
+  ['GET', 'provider-networks', '+++--?'],
+  ['GET', 'provider-networks/none', '+++--?'],
+  ['PUT', 'provider-networks/p', '+----?', { physicalNetwork: 'physnet1' }],
+  ['DELETE', 'provider-networks/none', '+----?'],
+  ['GET', 'ip-pools', '+++--?'],
+  ['GET', 'ip-pools/none', '+++--?'],
+  ['PUT', 'ip-pools/p', '+----?', { providerNetwork: 'p', cidr: '203.0.113.0/24', gateway: '203.0.113.1' }],
+  ['DELETE', 'ip-pools/none', '+----?'],
+  ['GET', 'trunks', '+++--?'],
+  ['GET', 'trunks/none', '+++--?'],
+  ['PUT', 'trunks/t', '+----?', { physicalNetwork: 'physnet2', vlans: ['100-199'] }],
+  ['DELETE', 'trunks/none', '+----?'],
+  ['GET', `${network}/vlan-attachments`, '+++--?'],
+  ['GET', `${network}/vlan-attachments/none`, '+++--?'],
+  ['PUT', `${network}/vlan-attachments/a`, '+-+--?', { trunk: 't', tier: 'db' }],
+  ['DELETE', `${network}/vlan-attachments/none`, '+-+--?'],
+  ['GET', `${network}/public-ips`, '++++-?'],
+  ['PUT', `${network}/public-ips/front`, '+-++-?', {}],
+  ['GET', `${network}/nat-rules/none`, '++++-?'],
+  ['PUT', `${network}/nat-rules/out`, '+-++-?', { type: 'source', publicIp: 'front' }],
+  ['GET', `${network}/reservations`, '++++-?'],
+  ['DELETE', `${network}/reservations/none`, '+-++-?'],
   ['GET', 'tenants', '+++--?'],
   ['GET', 'tenants/acme', '++++-?'],
   ['PUT', 'tenants/acme', '+-+--?', { description: 'x' }],
@@ -129,7 +151,7 @@ test('every route under /v1 is in the matrix', async () => {
   };
   const asked = new Set(matrix.map(([method, path]) => shape(method, path.split('?')[0]!)));
   // What is asked for one kind of a network holds for the others: their definitions say the same.
-  const children = /networks\/(tiers|ports|groups|rules|routes|steering)/;
+  const children = /networks\/(tiers|ports|groups|rules|routes|steering|reservations|public-ips|nat-rules)/;
   const missing = routes
     .map(([method, path]) => shape(method, path))
     .filter((route) => !asked.has(route) && !children.test(route));

@@ -68,6 +68,14 @@ export async function harness({ disk, changes, secrets, ...options }: HarnessOpt
     upkeep: fleet,
     trace: fleet,
     usage: usage.service,
+    // Nobody is a gateway here; test/gateway-host asks a whole controller.
+    gatewayServices: {
+      follow(hypervisor: { number: number; name: string }, send: (text: string) => Promise<boolean>) {
+        void send(JSON.stringify({ type: 'begin', hypervisor: hypervisor.number, name: hypervisor.name }));
+        void send(JSON.stringify({ type: 'end' }));
+        return { close() {} };
+      },
+    },
     config: loadConfig(undefined),
     log: logger,
   };
@@ -139,7 +147,16 @@ export function everyKind(tenant: string): ReturnType<typeof shop> {
   const replaced = [
     {
       path: network,
-      spec: { offering: 'basic', cidr: '10.0.0.0/16', ipv6Cidr: 'fd00::/48', mtu: 1400, logDenied: true },
+      spec: {
+        offering: 'basic',
+        cidr: '10.0.0.0/16',
+        ipv6Cidr: 'fd00::/48',
+        mtu: 1400,
+        logDenied: true,
+        domain: 'shop.example',
+        dnsServers: ['9.9.9.9'],
+        dhcp: true,
+      },
     },
     { path: `${network}/tiers/web`, spec: { cidr: '10.0.1.0/24', ipv6Cidr: 'fd00:0:0:1::/64' } },
     {
@@ -151,6 +168,9 @@ export function everyKind(tenant: string): ReturnType<typeof shop> {
         allowedAddressPairs: [{ ip: '10.0.1.100', mac: '00:00:5e:00:01:0a' }, { ip: 'fd07::/64' }],
         qos: { fromVm: { rateKbps: 1000, burstKb: 100 }, dscp: 46 },
         portSecurity: false,
+        hostname: 'www',
+        userData: 'IyEvYmluL3NoCg==',
+        metadata: { role: 'front' },
       },
     },
   ];
@@ -164,6 +184,36 @@ export function everyKind(tenant: string): ReturnType<typeof shop> {
       path: `${network}/steering/inspected`,
       spec: { priority: 1, ...end, protocol: 'icmpv6', icmp: { type: 128 }, via: ['web1'], onFailure: 'open' },
     },
+    { path: `${network}/tiers/cache`, spec: { prefixLength: 26 } },
+    { path: `${network}/tiers/campus`, spec: { cidr: '172.16.5.0/24', providerNetwork: 'campus' } },
+    { path: `${network}/tiers/appliances`, spec: { transit: true, prefixLength: 28 } },
+    { path: `${network}/reservations/printers`, spec: { tier: 'web', range: '10.0.1.150-10.0.1.199' } },
+    { path: `${network}/public-ips/front`, spec: {} },
+    { path: `${network}/public-ips/mail`, spec: { pool: 'public', address: '203.0.113.25' } },
+    { path: `${network}/nat-rules/out`, spec: { type: 'source', publicIp: 'front', tiers: ['db', 'web'] } },
+    {
+      path: `${network}/nat-rules/https`,
+      spec: { type: 'port-forward', publicIp: 'front', port: 'web1', protocol: 'tcp', publicPorts: '443' },
+    },
+    { path: `${network}/nat-rules/mail`, spec: { type: 'static', publicIp: 'mail', port: 'db1' } },
+    { path: `${network}/vlan-attachments/storage`, spec: { trunk: 'racks', tier: 'db' } },
+    {
+      path: `${network}/ports/san`,
+      spec: { tier: 'db', attachment: 'storage', mac: '02:00:00:00:00:5a', ips: ['10.0.2.90'] },
+    },
+    { path: 'provider-networks/internet', spec: { physicalNetwork: 'physnet1', vlan: 50 } },
+    { path: 'provider-networks/campus', spec: { physicalNetwork: 'campus', mtu: 9000, tenants: [tenant] } },
+    {
+      path: 'ip-pools/public',
+      spec: {
+        providerNetwork: 'internet',
+        cidr: '203.0.113.0/24',
+        gateway: '203.0.113.1',
+        gatewayMac: '02:00:00:00:00:FE',
+        ranges: ['203.0.113.10-203.0.113.250'],
+      },
+    },
+    { path: 'trunks/racks', spec: { physicalNetwork: 'physnet2', vlans: ['100-199', '300'] } },
     {
       path: 'policies/no-telnet',
       spec: { action: 'deny', priority: 1, tenants: [tenant], ...end, protocol: 'tcp', ports: ['23'], log: true },

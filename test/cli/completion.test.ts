@@ -114,7 +114,13 @@ test('live names: references, and the members of ends', async () => {
 });
 
 test('live names: whose token it is', async () => {
-  expect(await at('keyway token create ci --role ')).toEqual(['admin', 'operator', 'orchestrator', 'tenant:']);
+  expect(await at('keyway token create ci --role ')).toEqual([
+    'admin',
+    'operator',
+    'orchestrator',
+    'tenant:',
+    'gateway-host:',
+  ]);
   expect(await at('keyway token create ci --role tenant:a')).toEqual(['tenant:acme']);
 });
 

@@ -91,6 +91,7 @@ export async function runController(config: Config, extras: ControllerExtras = {
       upkeep: core.upkeep,
       trace: core.trace,
       usage: core.usage,
+      gatewayServices: core.gatewayServices,
       config,
       log,
     });

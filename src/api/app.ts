@@ -10,6 +10,8 @@ import { applyRoutes } from './apply-routes.ts';
 import type { AppContext } from './context.ts';
 import { EventHub, type EventLimits, usualEventLimits } from './event-hub.ts';
 import { eventRoutes } from './event-routes.ts';
+import { gatewayRoutes } from './gateway-routes.ts';
+import { GatewayStreams } from './gateway-streams.ts';
 import { hitRoutes } from './hit-routes.ts';
 import { Horizon } from './horizon.ts';
 import { rememberRoutes } from './known-routes.ts';
@@ -62,6 +64,7 @@ export async function createApp(context: AppContext, { events, monotonic }: AppO
     // Before the plugin closes them without a reason.
     preClose(done) {
       services.hub.close();
+      services.gatewayStreams.close();
       app.websocketServer.close();
       done();
     },
@@ -78,6 +81,7 @@ export async function createApp(context: AppContext, { events, monotonic }: AppO
   traceRoutes(app, services);
   usageRoutes(app, services);
   eventRoutes(app, services);
+  gatewayRoutes(app, services);
   tokenRoutes(app, services);
   upkeepRoutes(app, services);
   processRoutes(app, services, metrics);
@@ -97,7 +101,8 @@ function servicesOf(context: AppContext, limits: EventLimits): Services {
   const answers = new Answers(context);
   const horizon = new Horizon(context.intent, context.store.revision);
   const hub = new EventHub({ ...context, answers, horizon }, limits);
-  return { ...context, answers, horizon, writes: new Writes(context), hub };
+  const gatewayStreams = new GatewayStreams({ ...context, isValid: (principal) => hub.isValid(principal) }, limits);
+  return { ...context, answers, horizon, writes: new Writes(context), hub, gatewayStreams };
 }
 
 /** The token among the subprotocols is not one to be chosen. */

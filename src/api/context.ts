@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Audit } from '../auth/audit.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import type { Config } from '../config.ts';
+import type { GatewayServices } from '../drivers/gateway-services.ts';
 import type { Intent } from '../intent/intent.ts';
 import type { Fabric, StatusSource } from '../reconcile/contract.ts';
 import type { Upkeep } from '../reconcile/upkeep.ts';
@@ -22,6 +23,7 @@ export type AppContext = {
   upkeep: Upkeep;
   trace: TraceService;
   usage: UsageService;
+  gatewayServices: GatewayServices;
   config: Config;
   log: Logger;
 };

@@ -31,6 +31,7 @@ export async function installOpenApi(app: FastifyInstance): Promise<void> {
         { name: 'apply', description: 'Many resources in one transaction' },
         { name: 'inspection', description: 'What is on switches, and why' },
         { name: 'usage', description: 'What ports and public addresses have used' },
+        { name: 'gateway-hosts', description: 'What the program of a gateway host is to serve' },
         { name: 'events', description: 'Changes of intent and of status' },
         { name: 'tokens', description: 'Who may do what' },
         { name: 'audit', description: 'Who did what, when' },

@@ -161,11 +161,12 @@ class TokenRoutes {
   }
 
   async revoke(asker: Asker, token: string): Promise<void> {
-    const { tokens, writes, hub } = this.#services;
+    const { tokens, writes, hub, gatewayStreams } = this.#services;
     const tenant = tokens.get(token)?.tenant;
     const record = writes.record(asker, { action: 'revoke-token', target: `tokens/${token}`, tenant });
     await tokens.revoke(token, { put: new Map([record]) });
     hub.recheck();
+    gatewayStreams.recheck();
   }
 
   async audit({

@@ -58,6 +58,8 @@ export class Compiler {
   recomputes = 0;
   /** Subjects that could not be compiled, and why: they have no flows (failed, closed), the others go on. */
   readonly failures = new Map<Subject, string>();
+  /** Called by each flush with the subjects it has compiled. */
+  onCompiled: ((subjects: ReadonlySet<Subject>) => void) | undefined;
 
   constructor(state: CompileState, encode: Encode) {
     this.#state = state;
@@ -102,6 +104,7 @@ export class Compiler {
     const delta: Delta = { set: [], remove: [] };
     for (const subject of this.#shapes.settle()) this.#dirty.add(subject);
     for (const subject of this.#dirty) this.#compile(subject, delta);
+    this.onCompiled?.(this.#dirty);
     this.#dirty.clear();
     if (this.#strays.length > 0) {
       delta.remove.push(...this.#strays);

@@ -107,3 +107,12 @@ export type ServicesMessage = Static<typeof ServicesMessage>;
 
 /** Ports in one message at most. */
 export const portsAtOnce = 200;
+
+/** Where the API gets it from. */
+export interface GatewayServices {
+  /**
+   * Tells what the hypervisor with this number is to serve: the whole, then what changes, as texts, one after another.
+   * @param send resolves once it may be told more; false: it takes nothing any more
+   */
+  follow(hypervisor: { number: number; name: string }, send: (text: string) => Promise<boolean>): { close(): void };
+}

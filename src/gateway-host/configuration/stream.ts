@@ -84,9 +84,14 @@ export class ConfigurationStream {
         socket.close(4400, 'malformed');
       }
     });
-    socket.on('unexpected-response', (request, response) => {
+    socket.on('unexpected-response', (_request, response) => {
       failure = `the controller answered with status ${response.statusCode}`;
-      request.destroy();
+      // A problem in JSON says more; nobody waits long for it.
+      response.setEncoding('utf8').on('data', (text: string) => {
+        failure = `${failure} ${/"detail":\s*"([^"]*)"/.exec(text)?.[1] ?? ''}`.trim();
+        socket.terminate();
+      });
+      setTimeout(() => socket.terminate(), handshake).unref();
     });
     socket.on('error', (error) => {
       failure ||= error.message;

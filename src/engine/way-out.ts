@@ -54,9 +54,9 @@ export class WayOut {
   }
 
   load(): void {
-    const { view, patches, mark } = this.#options;
+    const { view, patches } = this.#options;
     patches.load();
-    for (const { path } of view.children('ip-pool', '')) mark(`ip-pool:${path}`);
+    for (const { id } of view.children('hypervisor', '')) this.#markHypervisor(id);
   }
 
   touchedBy(change: ResourceChange): void {
@@ -82,6 +82,16 @@ export class WayOut {
   hypervisorWent(hypervisor: HypervisorNumber): void {
     this.gateways.touchFleet();
     this.#options.patches.forget(hypervisor);
+    this.#markHypervisor(hypervisor);
+    this.#options.mark(`services-port:${hypervisor}`);
+  }
+
+  /** What a hypervisor has whatever networks it has. */
+  #markHypervisor(hypervisor: HypervisorNumber): void {
+    const { view, mark } = this.#options;
+    mark(`failover:${hypervisor}`);
+    mark(`services-port:${hypervisor}`);
+    for (const { path } of view.children('ip-pool', '')) mark(`ip-pool:${path}:${hypervisor}`);
   }
 
   /** A port was bound, moved or unbound. */
@@ -172,7 +182,7 @@ export class WayOut {
     const open = new Set<Path>();
     for (const r of view.referrers(provider.path)) {
       if (r.kind !== 'ip-pool') continue;
-      mark(`ip-pool:${r.path}`);
+      mark(`ip-pool:${r.path}:${hypervisor}`);
       nextHops.soon(r.path);
     }
     for (const network of placement.servedBy(hypervisor)) if (view.count('public-ip', network) > 0) open.add(network);

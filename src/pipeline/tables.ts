@@ -84,7 +84,7 @@ const declared = {
     name: 'Classifier',
     purpose:
       'Where does the frame come from: a VM of which tenant, network and tier, a tunnel, a provider network, or the services of a gateway host',
-    next: ['StandbyPort', 'ProviderIngress', 'TunnelIngress', 'PortSecurity', 'ServiceReply'],
+    next: ['StandbyPort', 'GatewayAlive', 'ProviderIngress', 'TunnelIngress', 'PortSecurity', 'ServiceReply'],
     priorities: [
       one(110, 'a bound port whose IP packets are marked with a DSCP'),
       one(100, 'a bound port'),
@@ -367,7 +367,11 @@ const declared = {
     purpose:
       "Out of the tenant's network: here, where the address has static NAT and this hypervisor the provider network; else at the network's gateway",
     next: ['SourceNat', 'GatewayAlive', 'Chosen', 'TunnelOutput'],
-    priorities: [one(110, 'an address with static NAT on its own hypervisor'), one(100, 'the gateway of a network')],
+    priorities: [
+      one(120, 'to an address that is inside and no route leads to: dropped'),
+      one(110, 'an address with static NAT on its own hypervisor'),
+      one(100, 'the gateway of a network'),
+    ],
   },
   Chosen: {
     id: 43,

@@ -1,7 +1,5 @@
 /** The prefixes of a network: subnets of its own, and around all its tiers. */
-import { canonicalIpPrefix, containsIpPrefix } from '../ip.ts';
-import type { Path, Resource } from '../model.ts';
-import type { State } from '../state.ts';
+import { canonicalIpPrefix } from '../ip.ts';
 import { cidrOf, type Family, families, prefixIn } from '../versions.ts';
 import type { Concern } from './concern.ts';
 import { judgeSubnet, type Lengths } from './prefixes.ts';
@@ -30,7 +28,7 @@ export const networkPrefix: Concern<'network'> = {
     for (const family of families) {
       const member = cidrOf[family];
       const text = draft.spec[member];
-      if (before.spec[member] === text || allInside(state, draft.path, draft.spec, family)) continue;
+      if (before.spec[member] === text) continue;
       for (const tier of state.children('tier', draft.path)) {
         // A tier of the same transaction tells it itself.
         if (writes(tier.path)) continue;
@@ -42,16 +40,3 @@ export const networkPrefix: Concern<'network'> = {
     }
   },
 };
-
-/** Tiers do not overlap: when the outermost two lie inside, all do, and none is meant to lie outside. */
-function allInside(state: State, network: Path, spec: Resource<'network'>['spec'], family: Family): boolean {
-  const tiers = state.prefixes.get(network);
-  const [lowest, highest] = family === 4 ? [0, 2 ** 32 - 1] : [2n ** 32n, 2n ** 128n - 1n];
-  const outermost = [tiers?.ceiling(lowest)?.[1], tiers?.floor(highest)?.[1]];
-  const prefix = prefixIn(spec, family);
-  return outermost.every((path) => {
-    const tier = path === undefined ? undefined : state.getAs('tier', path);
-    const inner = tier && prefixIn(tier.spec, family);
-    return inner === undefined || (prefix !== undefined && containsIpPrefix(prefix, inner));
-  });
-}

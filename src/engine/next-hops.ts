@@ -22,7 +22,8 @@ export type LearntHop = { gateway: string; mac: string };
 type Asking = {
   /** Milliseconds of the clock: when it is to be asked again, and when it was. */
   next: number;
-  asked: { at: number; hypervisor: HypervisorNumber } | undefined;
+  /** Through whom lately. A switch that learns late may bring the answer to who asked before. */
+  asked: Map<HypervisorNumber, number>;
   /** Questions since the last answer. */
   unanswered: number;
 };
@@ -114,16 +115,16 @@ export class NextHops {
     const mac = formatMac(message.sha);
     const { asked } = asking;
     const isAnswer =
-      message.op === 2 && asked?.hypervisor === hypervisor && now() - asked.at <= answerTime && isStation(message.sha);
+      message.op === 2 && now() - (asked.get(hypervisor) ?? -Infinity) <= answerTime && isStation(message.sha);
     if (!isAnswer) {
       // It announces itself, maybe under another MAC: it is asked, since anybody can say so.
-      if (known?.mac !== mac && (asked === undefined || now() - asked.at > pause.first)) {
+      if (known?.mac !== mac && now() - Math.max(-Infinity, ...asked.values()) > pause.first) {
         asking.next = 0;
         this.#schedule();
       }
       return;
     }
-    asking.asked = undefined;
+    asked.clear();
     asking.unanswered = 0;
     asking.next = now() + pause.answered;
     if (known?.mac === mac) return;
@@ -140,7 +141,7 @@ export class NextHops {
   #review(pool: Resource<'ip-pool'>): void {
     if (pool.spec.gatewayMac !== undefined) this.#asking.delete(pool.path);
     else if (!this.#asking.has(pool.path)) {
-      this.#asking.set(pool.path, { next: 0, asked: undefined, unanswered: 0 });
+      this.#asking.set(pool.path, { next: 0, asked: new Map(), unanswered: 0 });
       this.#schedule();
     }
   }
@@ -168,7 +169,8 @@ export class NextHops {
         asking.next = now + pause.answered;
         continue;
       }
-      asking.asked = { at: now, hypervisor: from.hypervisor };
+      for (const [hypervisor, at] of asking.asked) if (now - at > answerTime) asking.asked.delete(hypervisor);
+      asking.asked.set(from.hypervisor, now);
       asking.unanswered++;
       this.#send(pool, from);
     }

@@ -261,9 +261,10 @@ export class Compiler {
       yield `admit:${tenant}`;
       for (const peering of view.children('peering', tenant)) yield `peering:${peering.path}`;
     }
-    for (const pool of view.children('ip-pool', '')) yield `ip-pool:${pool.path}`;
+    const pools = [...view.children('ip-pool', '')];
     for (const from of hypervisors.keys()) {
       yield `failover:${from}`;
+      for (const { path } of pools) yield `ip-pool:${path}:${from}`;
       yield `services-port:${from}`;
       for (const to of placement.peersOf(from)) yield `tunnel:${from}:${to}`;
     }
@@ -385,8 +386,10 @@ export function compileSubject(state: CompileState, subject: Subject): Unit[] {
       return servicesPortUnits(state, Number(rest));
     case 'failover':
       return failoverUnits(state, Number(rest));
-    case 'ip-pool':
-      return ipPoolUnits(state, rest as Path);
+    case 'ip-pool': {
+      const [pool = '', here] = rest.split(':');
+      return ipPoolUnits(state, pool, Number(here));
+    }
     case 'judge':
       return judgeUnit(state, rest as Path);
     case 'policies': {

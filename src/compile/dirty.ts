@@ -119,7 +119,7 @@ function* translating(view: View, network: Path): Iterable<Subject> {
 
 /** What there is for the pool, and for its addresses. */
 export function* dirtyByPool(view: View, pool: Path): Iterable<Subject> {
-  yield `ip-pool:${pool}`;
+  for (const { id } of view.children('hypervisor', '')) yield `ip-pool:${pool}:${id}`;
   for (const r of view.referrers(pool)) if (r.kind === 'public-ip') yield `gateway:${r.parent}`;
 }
 

@@ -6,9 +6,11 @@ import { type CompileState, providerPatch } from './state.ts';
 
 type Places = Pick<CompileState, 'view' | 'placement' | 'hypervisors' | 'gateways' | 'patch'>;
 
-/** NAT rules of the address. */
-export function* rulesOf({ view }: Pick<CompileState, 'view'>, address: Path): Iterable<Resource<'nat-rule'>> {
-  for (const r of view.referrers(address)) if (r.kind === 'nat-rule') yield r;
+/** NAT rules of the address, the oldest first. */
+export function rulesOf({ view }: Pick<CompileState, 'view'>, address: Path): Resource<'nat-rule'>[] {
+  const rules: Resource<'nat-rule'>[] = [];
+  for (const r of view.referrers(address)) if (r.kind === 'nat-rule') rules.push(r);
+  return rules.sort((a, b) => a.number - b.number);
 }
 
 /** Key of the patch to the address's provider network. */

@@ -40,6 +40,6 @@ export type Unit = { key: string; on: HypervisorNumber[]; flows: Flow[] /** That
  * `gateway:NETWORK PATH`: the way out and NAT of a network · `services:NETWORK PATH`: DHCP, DNS and metadata of a network ·
  * `services-port:HYPERVISOR`: the port of a gateway host behind which they are ·
  * `failover:HYPERVISOR`: what a hypervisor has once for all networks that have gateways, see `placement.pairsAt` ·
- * `ip-pool:PATH`: what is there for the pool alone
+ * `ip-pool:PATH:HYPERVISOR`: what is there for the pool alone
  */
 export type Subject = string;

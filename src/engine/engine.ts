@@ -190,10 +190,7 @@ export class Engine {
       else if (resource.kind === 'port' && resource.spec.attachment !== undefined) {
         this.#portZones.remember(port, uid, hypervisor);
         this.wayOut.devices.reconsider(port);
-      } else if (resource.kind === 'port') {
-        this.bindings.claims.remember(resource.spec.ifaceId, hypervisor);
-        this.bindings.reconsider([resource.spec.ifaceId]);
-      }
+      } else if (resource.kind === 'port') this.bindings.remember(resource, hypervisor);
     }
     this.wayOut.load();
     this.compiler.markFleet();

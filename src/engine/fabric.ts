@@ -65,6 +65,14 @@ export function createFabric({ view, engine, progress, plugin, metrics, ready }:
       const member = fleet.byPath(path);
       return member === undefined ? 0 : bindings.placement.portsOn(member.number).size;
     },
+    unclaimed: (path) => {
+      const member = fleet.byPath(path);
+      const seen: SeenInterface[] = [];
+      for (const [ifaceId, claim] of member === undefined ? [] : bindings.claims.on(member.number))
+        if (claim.live && view.portByIfaceId(ifaceId) === undefined)
+          seen.push({ ifaceId, name: claim.interface, mac: claim.mac });
+      return seen;
+    },
     binding: bindingOf,
     datapathId: (h) => datapathIdOf(h.id).toString(16).padStart(16, '0'),
     flows: async (path, which) => {

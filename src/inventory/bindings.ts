@@ -18,12 +18,21 @@ export class Bindings {
   readonly #fleet: Fleet;
   /** iface-ids to be decided anew. */
   readonly #open = new Set<string>();
+  /** Who had which port in an earlier run, until it is decided. */
+  readonly #remembered = new Map<Path, HypervisorNumber>();
   /** Ports that were bound and are no longer in intent. */
   readonly #deleted = new Set<Path>();
 
   constructor(view: View, fleet: Fleet) {
     this.#view = view;
     this.#fleet = fleet;
+  }
+
+  /** A hypervisor had the port in an earlier run. */
+  remember({ path, spec }: Resource<'port'>, hypervisor: HypervisorNumber): void {
+    this.claims.remember(spec.ifaceId, hypervisor);
+    this.#remembered.set(path, hypervisor);
+    this.#open.add(spec.ifaceId);
   }
 
   /** These iface-ids may be bound otherwise now. */
@@ -49,7 +58,9 @@ export class Bindings {
       const port = this.#view.portByIfaceId(ifaceId);
       if (port === undefined || port.spec.attachment !== undefined) continue;
       const bound = this.placement.get(port.path);
-      const to = holder(this.claims.claims(ifaceId), bound?.hypervisor, (h) => this.#allowed(port, h, bound));
+      const present = bound?.hypervisor ?? this.#remembered.get(port.path);
+      this.#remembered.delete(port.path);
+      const to = holder(this.claims.claims(ifaceId), present, (h) => this.#allowed(port, h, present));
       if (to === undefined && bound === undefined) continue;
       if (to !== undefined && bound !== undefined && sameBinding(bound, to) && !decisions.has(port.path)) continue;
       decisions.set(port.path, { port: port.path, uid: port.uid, to });
@@ -76,12 +87,12 @@ export class Bindings {
     return this.claims.claims(port.spec.ifaceId).filter((c) => c.live && c.hypervisor !== bound?.hypervisor);
   }
 
-  #allowed(port: Resource<'port'>, hypervisor: HypervisorNumber, bound: Bound | undefined): boolean {
+  #allowed(port: Resource<'port'>, hypervisor: HypervisorNumber, present: HypervisorNumber | undefined): boolean {
     const member = this.#fleet.get(hypervisor);
     if (member === undefined) return false;
     const { admission } = member.resource.spec;
     if (admission === 'lost') return false;
-    if (admission === 'drained' && bound?.hypervisor !== hypervisor) return false;
+    if (admission === 'drained' && present !== hypervisor) return false;
     return port.spec.hypervisors?.includes(member.resource.name) ?? true;
   }
 }

@@ -9,6 +9,8 @@ export type Claim = {
   interface: string /** 0: remembered from an earlier run. */;
   ofport: number;
   live: boolean;
+  /** Of the VM, where the hypervisor says it (external_ids:attached-mac). */
+  mac: string | undefined;
 };
 
 type Row = Map<string, Claim>;
@@ -20,7 +22,7 @@ export class Claims {
 
   /** A binding known from before the start: it counts as first until its hypervisor says otherwise. */
   remember(ifaceId: string, hypervisor: HypervisorNumber): void {
-    this.#set(ifaceId, { hypervisor, interface: '', ofport: 0, live: false });
+    this.#set(ifaceId, { hypervisor, interface: '', ofport: 0, live: false, mac: undefined });
   }
 
   /** All interfaces of a hypervisor as they are now. Returns the iface-ids whose claims changed, those that went first. */
@@ -39,8 +41,11 @@ export class Claims {
     }
     for (const [ifaceId, i] of now) {
       const before = this.#byHost.get(hypervisor)?.get(ifaceId);
-      if (before?.live && before.interface === i.name && before.ofport === i.ofport) continue;
-      this.#set(ifaceId, { hypervisor, interface: i.name, ofport: i.ofport, live: true });
+      if (before?.live && before.interface === i.name && before.ofport === i.ofport) {
+        before.mac = i.mac;
+        continue;
+      }
+      this.#set(ifaceId, { hypervisor, interface: i.name, ofport: i.ofport, live: true, mac: i.mac });
       changed.push(ifaceId);
     }
     return changed;
@@ -68,6 +73,11 @@ export class Claims {
   /** iface-ids that more than one hypervisor claims. Walks through all. */
   *contested(): Iterable<string> {
     for (const [ifaceId, claims] of this.#byIface) if (claims.length > 1) yield ifaceId;
+  }
+
+  /** What the hypervisor shows, by iface-id. */
+  on(hypervisor: HypervisorNumber): Iterable<readonly [string, Claim]> {
+    return this.#byHost.get(hypervisor) ?? [];
   }
 
   ifaceIdsOn(hypervisor: HypervisorNumber): Iterable<string> {

@@ -73,6 +73,11 @@ export class Zones {
     return this.#books.get(hypervisor)?.live.get(uid);
   }
 
+  /** uids of those that have zones there. */
+  owners(hypervisor: HypervisorNumber): Iterable<string> {
+    return this.#books.get(hypervisor)?.live.keys() ?? [];
+  }
+
   /** uid of the port that has the zone there. */
   ownerOf(hypervisor: HypervisorNumber, zone: number): string | undefined {
     return this.#books.get(hypervisor)?.owner.get(zone);

@@ -29,7 +29,7 @@ export type Translation = { public: number; private: number };
 /** `public` and `private` ports of one service; `private` left out: the same. */
 export type ForwardedPorts = { protocol: 'tcp' | 'udp'; public: Masked; private?: number };
 
-const { new: isNew, rel, inv, trk } = ctState;
+const { new: isNew, rel, inv, trk, snat, dnat } = ctState;
 const ipv4: Match = { eth_type: ethType.ipv4 };
 const fresh: Match = { ...ipv4, ...state(trk | isNew, inv | rel) };
 const zone = subfield(registers.zone);
@@ -74,9 +74,17 @@ export function inForce(rule: NatRule): Flow[] {
     connection.ruleEpochLabel,
     rule.epoch,
   );
+  // In the userspace datapath what nobody has answered yet is translated although it counts as new: a repeated segment, say.
+  const repeated = (translated: number): Match => ({
+    ...labelled,
+    ...ipv4,
+    ...state(trk | isNew | translated, inv),
+  });
   return [
     flow(tables.WayOutNat, 300, rule, labelled, [], tables.ProviderOutput),
+    flow(tables.WayOutNat, 300, rule, repeated(snat), [], tables.ProviderOutput),
     flow(tables.ProviderNat, 300, rule, labelled, [], tables.FromOutside),
+    flow(tables.ProviderNat, 300, rule, repeated(dnat), [], tables.FromOutside),
   ];
 }
 

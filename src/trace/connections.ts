@@ -1,38 +1,59 @@
 /**
  * What connection tracking says of a packet: of a new connection nothing is known; a connection that was assumed to be
- * there is recognised by its addresses and ports, in either direction. Zones are those of one switch.
+ * there is recognised by its addresses and ports, in either direction, and translated as it was when it began. Zones are
+ * those of one switch.
  */
 import { ctState, type FieldName } from '../pipeline/flow.ts';
 import { etherType, type Packet, protocolNumber } from './packet.ts';
 
-export type Tracked = { state: number; mark: bigint; label: bigint; original: Tuple | undefined };
+export type Tracked = {
+  state: number;
+  mark: bigint;
+  label: bigint;
+  original: Tuple | undefined;
+  /** Addresses and ports that NAT gives the packet; undefined for what is not known. */
+  translated: Tuple | undefined;
+};
 
 /** Addresses and ports of the packet that opened the connection. */
 export type Tuple = { proto: bigint; source: bigint; target: bigint; sourcePort: bigint; targetPort: bigint };
 
-export type Committed = { zone: number; tuple: Tuple; mark: bigint; label: bigint };
+export type Committed = {
+  zone: number;
+  tuple: Tuple;
+  /** What NAT made of it; undefined: nothing. */
+  translated?: Tuple | undefined;
+  mark: bigint;
+  label: bigint;
+};
 
 const { new: isNew, est, rpl, inv, trk } = ctState;
 
 export class Connections {
   readonly #known = new Map<string, Committed>();
+  /** By what answers look like. */
+  readonly #answers = new Map<string, Committed>();
 
   /** A connection that replies have been seen of. */
   establish(committed: Committed): void {
-    this.#known.set(key(committed.zone, committed.tuple), committed);
+    const { zone, tuple, translated = tuple } = committed;
+    this.#known.set(key(zone, tuple), committed);
+    this.#answers.set(key(zone, reversed(translated)), committed);
   }
 
   track(zone: number, packet: Packet): Tracked {
     const tuple = tupleOf(packet);
-    if (tuple === undefined) return { state: trk | inv, mark: 0n, label: 0n, original: undefined };
+    const nothing = { mark: 0n, label: 0n, original: undefined, translated: undefined };
+    if (tuple === undefined) return { state: trk | inv, ...nothing };
     const forward = this.#known.get(key(zone, tuple));
-    const known = forward ?? this.#known.get(key(zone, reversed(tuple)));
+    const known = forward ?? this.#answers.get(key(zone, tuple));
     if (known !== undefined) {
       const { mark, label, tuple: original } = known;
-      return { state: trk | est | (forward === undefined ? rpl : 0), mark, label, original };
+      const translated = forward === undefined ? reversed(original) : (known.translated ?? original);
+      return { state: trk | est | (forward === undefined ? rpl : 0), mark, label, original, translated };
     }
-    if (!opens(packet)) return { state: trk | inv, mark: 0n, label: 0n, original: undefined };
-    return { state: trk | isNew, mark: 0n, label: 0n, original: tuple };
+    if (!opens(packet)) return { state: trk | inv, ...nothing };
+    return { ...nothing, state: trk | isNew, original: tuple };
   }
 }
 

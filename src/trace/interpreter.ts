@@ -3,7 +3,7 @@
  * every case here), over flows that were read from the switch. Conntrack is asked of `Connections`.
  */
 import type { InstalledFlow } from '../drivers/switch-plugin.ts';
-import { type Action, bundleNone, reservedPort, type Scalar, type Subfield } from '../pipeline/flow.ts';
+import { type Action, bundleNone, ctState, reservedPort, type Scalar, type Subfield } from '../pipeline/flow.ts';
 import type { Connections, Tuple } from './connections.ts';
 import { tupleOf } from './connections.ts';
 import type { FlowTables } from './flow-tables.ts';
@@ -29,9 +29,14 @@ export type TraceEvent =
   | { kind: 'output'; port: number; packet: Packet }
   /** OpenFlow sends nothing back out of the port it came in by. */
   | { kind: 'skipped-output'; port: number }
-  | { kind: 'controller'; userdata: Uint8Array; packet: Packet }
+  /** @property id of the switch's client it is for; 0: the controllers */
+  | { kind: 'controller'; userdata: Uint8Array; id: number; packet: Packet }
   | { kind: 'track'; zone: number; state: number }
-  | { kind: 'commit'; zone: number; tuple: Tuple; mark: bigint; label: bigint }
+  | { kind: 'commit'; zone: number; tuple: Tuple; translated?: Tuple; mark: bigint; label: bigint }
+  /** Addresses or ports were changed by connection tracking. */
+  | { kind: 'nat'; zone: number; from: Tuple; to: Tuple }
+  /** The first live one of some ports was looked for; undefined: none is. */
+  | { kind: 'liveness'; members: readonly number[]; chosen: number | undefined; output: boolean }
   | { kind: 'meter'; meter: number }
   /** Buckets of groups are not among the flows: what becomes of the packet there is not known. */
   | { kind: 'group'; group: number }
@@ -47,21 +52,31 @@ type Cursor = { packet: Packet; stack: bigint[]; depth: number };
 
 type Recirculation = { packet: Packet; stack: bigint[]; table: number };
 
+/** Whether an OpenFlow port is live in the switch's own eyes: it is there, has a carrier, and BFD, where it runs, is up. */
+export type Live = (ofport: number) => boolean;
+
 /** @param packet changed while it passes; its in_port says where it came in */
-export function interpret(tables: FlowTables, packet: Packet, connections: Connections): TraceEvent[] {
-  return new Run(tables, connections).through(packet);
+export function interpret(
+  tables: FlowTables,
+  packet: Packet,
+  connections: Connections,
+  live: Live = () => true,
+): TraceEvent[] {
+  return new Run(tables, connections, live).through(packet);
 }
 
 class Run {
   readonly #tables: FlowTables;
   readonly #connections: Connections;
+  readonly #live: Live;
   readonly #events: TraceEvent[] = [];
   readonly #waiting: Recirculation[] = [];
   #lookups = 0;
 
-  constructor(tables: FlowTables, connections: Connections) {
+  constructor(tables: FlowTables, connections: Connections, live: Live) {
     this.#tables = tables;
     this.#connections = connections;
+    this.#live = live;
   }
 
   through(packet: Packet): TraceEvent[] {
@@ -107,7 +122,12 @@ class Run {
         this.#output(Number(packet.read(action.source) ?? 0n), packet);
         return true;
       case 'controller':
-        this.#events.push({ kind: 'controller', userdata: action.userdata, packet: packet.copy() });
+        this.#events.push({
+          kind: 'controller',
+          userdata: action.userdata,
+          id: action.id ?? 0,
+          packet: packet.copy(),
+        });
         return true;
       case 'group':
         this.#events.push({ kind: 'group', group: action.group });
@@ -124,12 +144,13 @@ class Run {
       case 'checkPktLarger':
         packet.write(action.target, packet.length > action.length ? 1n : 0n);
         return true;
-      // As where every port is live.
-      case 'bundle':
-        this.#output(action.members[0] ?? bundleNone, packet);
+      case 'bundle': {
+        const port = this.#firstLive(action.members, true);
+        if (port !== undefined) this.#output(port, packet);
         return true;
+      }
       case 'bundleLoad':
-        packet.write(action.target, BigInt(action.members[0] ?? bundleNone));
+        packet.write(action.target, BigInt(this.#firstLive(action.members, false) ?? bundleNone));
         return true;
       case 'push':
         stack.push(packet.read(action.source) ?? 0n);
@@ -161,10 +182,16 @@ class Run {
     }
   }
 
+  #firstLive(members: readonly number[], output: boolean): number | undefined {
+    const chosen = members.find(this.#live);
+    this.#events.push({ kind: 'liveness', members, chosen, output });
+    return chosen;
+  }
+
   #output(port: number, packet: Packet): void {
     const from = Number(packet.get('in_port'));
     if (port === reservedPort.controller) {
-      this.#events.push({ kind: 'controller', userdata: new Uint8Array(), packet: packet.copy() });
+      this.#events.push({ kind: 'controller', userdata: new Uint8Array(), id: 0, packet: packet.copy() });
     } else if (port === from) this.#events.push({ kind: 'skipped-output', port });
     else {
       const leaving = port === reservedPort.inPort ? from : port;
@@ -185,38 +212,44 @@ class Run {
 
   #track(action: Extract<Action, { type: 'ct' }>, { packet, stack }: Cursor): void {
     const zone = typeof action.zone === 'number' ? action.zone : Number(packet.read(action.zone) ?? 0n);
-    const { state, mark, label, original } = this.#connections.track(zone, packet);
+    const found = this.#connections.track(zone, packet);
+    const { mark, label, original } = found;
     const tracked = packet.copy();
-    const known: [Parameters<Packet['set']>[0], Scalar][] = [
+    const { nat } = action;
+    // What is known stays as it was translated first, whatever is said now.
+    if (nat !== undefined && found.translated !== undefined) rewrite(tracked, found.translated);
+    else if (nat !== undefined && action.commit === true && (found.state & ctState.new) !== 0) translate(tracked, nat);
+    const [before, after] = [tupleOf(packet), tupleOf(tracked)];
+    const state = found.state | natBits(before, after);
+    const fields: [Parameters<Packet['set']>[0], Scalar][] = [
       ['ct_state', state],
       ['ct_zone', zone],
       ['ct_mark', mark],
       ['ct_label', label],
     ];
     if (original !== undefined)
-      known.push(
+      fields.push(
         ['ct_nw_proto', original.proto],
         ['ct_nw_src', original.source],
         ['ct_nw_dst', original.target],
         ['ct_tp_src', original.sourcePort],
         ['ct_tp_dst', original.targetPort],
       );
-    for (const [field, value] of known) tracked.set(field, value);
+    for (const [field, value] of fields) tracked.set(field, value);
     for (const exec of action.exec ?? []) this.#perform(exec, { packet: tracked, stack: [], depth: 0 });
-    const tuple = tupleOf(packet);
-    if (action.commit === true && tuple !== undefined)
+    if (action.table !== undefined) this.#events.push({ kind: 'track', zone, state });
+    if (before !== undefined && after !== undefined && !same(before, after))
+      this.#events.push({ kind: 'nat', zone, from: before, to: after });
+    if (action.commit === true && before !== undefined)
       this.#events.push({
         kind: 'commit',
         zone,
-        tuple,
+        tuple: before,
+        ...(after === undefined || same(before, after) ? {} : { translated: after }),
         mark: tracked.get('ct_mark') ?? 0n,
         label: tracked.get('ct_label') ?? 0n,
       });
-    if (action.table !== undefined) {
-      this.#events.push({ kind: 'track', zone, state });
-      if (action.nat !== undefined && action.commit === true) translate(tracked, action.nat);
-      this.#waiting.push({ packet: tracked, stack: [...stack], table: action.table });
-    }
+    if (action.table !== undefined) this.#waiting.push({ packet: tracked, stack: [...stack], table: action.table });
     // ct_* is known only where the packet recirculated to (compose_conntrack_action()).
     untrack(packet);
   }
@@ -241,4 +274,30 @@ function translate(packet: Packet, { kind, ipMin, portMin }: Nat): void {
   if (ipMin !== undefined) packet.set(`ipv4_${kind}`, ipMin);
   if (portMin === undefined) return;
   for (const protocol of ['tcp', 'udp', 'sctp'] as const) packet.set(`${protocol}_${kind}`, portMin);
+}
+
+/** Gives the packet these addresses and ports; the identifier of ICMP is no header field. */
+function rewrite(packet: Packet, { source, target, sourcePort, targetPort }: Tuple): void {
+  packet.set('ipv4_src', source);
+  packet.set('ipv4_dst', target);
+  packet.set('ipv6_src', source);
+  packet.set('ipv6_dst', target);
+  for (const protocol of ['tcp', 'udp', 'sctp'] as const) {
+    packet.set(`${protocol}_src`, sourcePort);
+    packet.set(`${protocol}_dst`, targetPort);
+  }
+}
+
+function same(a: Tuple, b: Tuple): boolean {
+  return (
+    a.source === b.source && a.target === b.target && a.sourcePort === b.sourcePort && a.targetPort === b.targetPort
+  );
+}
+
+/** The bits of ct_state that say which side NAT has changed. */
+function natBits(before: Tuple | undefined, after: Tuple | undefined): number {
+  if (before === undefined || after === undefined) return 0;
+  const source = before.source !== after.source || before.sourcePort !== after.sourcePort;
+  const target = before.target !== after.target || before.targetPort !== after.targetPort;
+  return (source ? ctState.snat : 0) | (target ? ctState.dnat : 0);
 }

@@ -1,7 +1,9 @@
 /** What happened on each switch, in the words and notations operators know. */
+import { formatIp } from '../intent/ip.ts';
 import { ctState } from '../pipeline/flow.ts';
 import { tableName } from '../pipeline/tables.ts';
 import type { AnsweredHop, Step } from './answer.ts';
+import type { Tuple } from './connections.ts';
 import type { TraceEvent } from './interpreter.ts';
 import type { Surroundings } from './surroundings.ts';
 import type { Hop, Walk } from './walk.ts';
@@ -54,6 +56,16 @@ function lookup({ plugin, purposeOf }: Words, e: Extract<TraceEvent, { kind: 'lo
   };
 }
 
+function tupleText({ proto, source, target, sourcePort, targetPort }: Tuple): string {
+  const ported = ([6n, 17n, 132n] as bigint[]).includes(proto);
+  const family = source > 0xffff_ffffn || target > 0xffff_ffffn ? 6 : 4;
+  const end = (value: bigint, port: bigint): string => {
+    const text = formatIp(family === 6 ? { family, value } : { family, value: Number(value) });
+    return ported ? `${family === 6 ? `[${text}]` : text}:${port}` : text;
+  };
+  return `${end(source, sourcePort)} -> ${end(target, targetPort)}`;
+}
+
 const states = Object.entries(ctState);
 
 function note(e: Exclude<TraceEvent, { kind: 'lookup' }>): string {
@@ -63,7 +75,13 @@ function note(e: Exclude<TraceEvent, { kind: 'lookup' }>): string {
     case 'skipped-output':
       return `not out of port ${e.port}, by which it came in`;
     case 'controller':
-      return 'to the controller';
+      return e.id === 0 ? 'to the controller' : `to the switch's client 0x${e.id.toString(16)}`;
+    case 'nat':
+      return `translated from ${tupleText(e.from)} to ${tupleText(e.to)}`;
+    case 'liveness':
+      return e.chosen === undefined
+        ? `none of the ports ${e.members.join(', ')} is live`
+        : `port ${e.chosen} is the first live one of ${e.members.join(', ')}`;
     case 'track': {
       const names = states.filter(([, bit]) => (e.state & bit) !== 0).map(([name]) => `+${name}`);
       return `connection tracking in zone ${e.zone} says ${names.join('')}`;

@@ -3,7 +3,10 @@ import type { FieldName } from '../../src/pipeline/flow.ts';
 import type { TraceEvent } from '../../src/trace/interpreter.ts';
 import type { Packet } from '../../src/trace/packet.ts';
 
-/** `TABLE cookie COOKIE`, `TABLE miss`, `out PORT` (PORT in_port where it leaves by the port it came in by), `ttl`. */
+/**
+ * `TABLE cookie COOKIE`, `TABLE miss`, `out PORT` (PORT in_port where it leaves by the port it came in by), `ttl`, `bundle`, and
+ * `live PORT` of bundle_load.
+ */
 export function stepsOfText(text: string, inPort: number): string[] {
   const steps: string[] = [];
   const lines = text.split('\n');
@@ -14,6 +17,9 @@ export function stepsOfText(text: string, inPort: number): string[] {
     if (look !== null) steps.push(`${look[1]} ${look[2] === undefined ? 'miss' : `cookie ${look[2]}`}`);
     const out = /^\s*output:(\d+)$/.exec(line) ?? /^\s*-> output port is (\d+)$/.exec(line);
     if (out !== null && !skipped(at + 1)) steps.push(`out ${out[1]}`);
+    // Which port it took is not told.
+    if (/^\s*bundle\(/.test(line)) steps.push('bundle');
+    if (/^\s*bundle_load\(/.test(line)) steps.push(`live ${/is now 0x([0-9a-f]+)/.exec(lines[at + 1]!)?.[1]}`);
     if (/^\s*IN_PORT$/.test(line) && !skipped(at + 1)) steps.push(`out ${inPort}`);
     if (line.includes('decrement TTL exception')) steps.push('ttl');
   });
@@ -22,7 +28,10 @@ export function stepsOfText(text: string, inPort: number): string[] {
 
 /** The same of a run of our own; port 0 is none. */
 export function stepsOfEvents(events: readonly TraceEvent[]): string[] {
-  return events.flatMap((e): string[] => {
+  return events.flatMap((e, at): string[] => {
+    const before = events[at - 1];
+    if (e.kind === 'liveness') return [e.output ? 'bundle' : `live ${(e.chosen ?? 0xffff).toString(16)}`];
+    if (e.kind === 'output' && before?.kind === 'liveness' && before.output && before.chosen !== undefined) return [];
     if (e.kind === 'lookup')
       return [`${e.table} ${e.flow === undefined ? 'miss' : `cookie 0x${e.flow.cookie.toString(16)}`}`];
     if (e.kind === 'output') return e.port === 0 ? [] : [`out ${e.port}`];
@@ -32,7 +41,7 @@ export function stepsOfEvents(events: readonly TraceEvent[]): string[] {
 
 /** `--ct-next` of each recirculation, as our own run assumed it. */
 export function ctNext(events: readonly TraceEvent[]): string[] {
-  const names = ['new', 'est', 'rel', 'rpl', 'inv', 'trk'];
+  const names = ['new', 'est', 'rel', 'rpl', 'inv', 'trk', 'snat', 'dnat'];
   return events.flatMap((e) =>
     e.kind === 'track' ? ['--ct-next', names.filter((_, bit) => (e.state & (1 << bit)) !== 0).join()] : [],
   );

@@ -5,14 +5,15 @@
  */
 import { connect as dial } from 'node:net';
 import type { PacketIn, PacketOut } from '../../src/drivers/switch-plugin.ts';
+import { tables } from '../../src/pipeline/tables.ts';
 import type { Log } from './log.ts';
 import { messageType } from './openflow/frame.ts';
-import { asyncConfig, packetOut, setConfig, setControllerId } from './openflow/messages.ts';
+import { aggregateRequest, asyncConfig, packetOut, setConfig, setControllerId } from './openflow/messages.ts';
 import { parsePacketIn, setPacketInFormat } from './openflow/packet-in.ts';
-import { parseError } from './openflow/replies.ts';
-import { Connection, type ConnectionLimits, defaultLimits } from './switch/connection.ts';
+import { parseAggregate, parseError } from './openflow/replies.ts';
+import { Connection, ConnectionClosed, type ConnectionLimits, defaultLimits } from './switch/connection.ts';
 import { handshake } from './switch/handshake.ts';
-import { confirmed } from './switch/multipart.ts';
+import { confirmed, multipart } from './switch/multipart.ts';
 
 export type LocalClientOptions = {
   /** 16 bits: what the flows' controller actions name; not 0, which is the controllers'. */
@@ -24,6 +25,7 @@ export type LocalClientOptions = {
   onPacketIn(packet: PacketIn): void;
   /** From here on packets come, and go out; also after each time it was away. */
   onConnected?(): void;
+  /** Not told of an end by `close`. */
   onDisconnected?(reason: string): void;
   log: Log;
   limits?: ConnectionLimits;
@@ -31,6 +33,8 @@ export type LocalClientOptions = {
 
 export interface LocalClient {
   readonly connected: boolean;
+  /** Whether the canary is there, which the controller programs with everything else. @throws Error when the switch is gone */
+  programmed(): Promise<boolean>;
   /**
    * Hands a packet to the switch. What the switch refuses is logged.
    * @returns false when it is not sent: there is no switch, or it does not take what it was sent before
@@ -102,6 +106,22 @@ class Client implements LocalClient {
     return true;
   }
 
+  async programmed(): Promise<boolean> {
+    const connection = this.#connection;
+    if (connection === undefined) throw new ConnectionClosed('there is no connection to the switch');
+    let flows = 0;
+    await multipart(
+      connection,
+      'the canary',
+      replyTimeout,
+      (xid) => aggregateRequest(xid, { table: tables.Canary.id }),
+      (body) => {
+        flows += parseAggregate(body).flows;
+      },
+    );
+    return flows > 0;
+  }
+
   close(): void {
     if (this.#stopped) return;
     this.#stopped = true;
@@ -156,7 +176,8 @@ class Client implements LocalClient {
   #lost(reason: string): void {
     this.#connection = undefined;
     this.#up = false;
-    if (!this.#stopped) this.#options.log.warn({ switch: this.#path, reason }, 'the switch is gone');
+    if (this.#stopped) return;
+    this.#options.log.warn({ switch: this.#path, reason }, 'the switch is gone');
     this.#options.onDisconnected?.(reason);
     this.#again(reason);
   }

@@ -9,7 +9,7 @@ import { peerOf } from './chassis/tunnel-ports.ts';
 import type { Log } from './log.ts';
 import { DatabaseCache } from './ovsdb/cache.ts';
 import { OvsdbConnection } from './ovsdb/client.ts';
-import { insert, is, mutate, type Operation } from './ovsdb/operations.ts';
+import { insert, is, mutate, type Operation, putKeys } from './ovsdb/operations.ts';
 import { mapOf, optional, scalar, setOf } from './ovsdb/schema.ts';
 import { map, namedUuid, set, uuid } from './ovsdb/types.ts';
 
@@ -21,13 +21,22 @@ const watched = {
     name: scalar('string'),
     external_ids: mapOf('string', 'string'),
     ofport: optional('integer'),
+    bfd: mapOf('string', 'string'),
     bfd_status: mapOf('string', 'string'),
   },
 } as const;
 
 const PATCH = 'keyway-patch';
+/** Of Interface.bfd, ovs-vswitchd.conf.db(5). */
+const PATH_DOWN = 'cpath_down';
 const SERVICE = 'keyway-service';
 const GATEWAY_HOST = 'gateway-host';
+
+/**
+ * OpenFlow port that is asked for: flows name it, and a program that starts again while there is no controller must be behind
+ * the same one. Far above what Open vSwitch gives by itself, which is the lowest that is free.
+ */
+const servicesOfport = 65_000;
 
 /** Milliseconds from a loss to the next attempt; doubled with each that fails. */
 const firstRetry = 100;
@@ -55,6 +64,9 @@ class Watch implements LocalDatabase {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
   #told = '';
+  /** Undefined until somebody has said. */
+  #pathDown: boolean | undefined;
+  #writingPath = false;
   #lastFailure = '';
 
   constructor(path: string, onChange: (facts: LocalFacts | undefined) => void, log: Log) {
@@ -76,6 +88,7 @@ class Watch implements LocalDatabase {
         this.#retry = firstRetry;
         this.#lastFailure = '';
         this.#tell(this.#read());
+        this.#keepPath();
       })
       // Its end is dealt with where it closes.
       .catch((error: unknown) => connection.close(error instanceof Error ? error.message : String(error)));
@@ -86,7 +99,7 @@ class Watch implements LocalDatabase {
     // Not `owner`: that is what the controller makes, and takes away when it is not wanted.
     const external_ids = map({ [SERVICE]: GATEWAY_HOST });
     await this.#transact([
-      insert('Interface', { name, external_ids }, 'services_interface'),
+      insert('Interface', { name, external_ids, ofport_request: servicesOfport }, 'services_interface'),
       insert('Port', { name, interfaces: set([namedUuid('services_interface')]), external_ids }, 'services_port'),
       mutate('Bridge', is(row), [['ports', 'insert', set([namedUuid('services_port')])]]),
     ]);
@@ -98,6 +111,49 @@ class Watch implements LocalDatabase {
     if (ports.length === 0) return;
     const gone = set(ports.map((port) => uuid(port.uuid)));
     await this.#transact([mutate('Bridge', is(row), [['ports', 'delete', gone]])]);
+  }
+
+  setPathDown(down: boolean): void {
+    this.#pathDown = down;
+    this.#keepPath();
+  }
+
+  /** One write at a time: what it changes comes back as an update, and is looked at again. */
+  #keepPath(): void {
+    const down = this.#pathDown;
+    if (down === undefined || this.#writingPath || this.#connection === undefined) return;
+    const wanted = down ? 'true' : undefined;
+    const operations: Operation[] = [];
+    for (const row of this.#tunnelRows())
+      if (row.bfd.get(PATH_DOWN) !== wanted)
+        operations.push(
+          down
+            ? mutate('Interface', is(row.uuid), putKeys('bfd', { [PATH_DOWN]: 'true' }))
+            : mutate('Interface', is(row.uuid), [['bfd', 'delete', set([PATH_DOWN])]]),
+        );
+    if (operations.length === 0) return;
+    this.#writingPath = true;
+    this.#transact(operations)
+      .then(() =>
+        this.#log.info({ tunnels: operations.length, down }, 'the other ends of tunnels are told of the path'),
+      )
+      .catch((err: unknown) => this.#log.warn({ err, down }, 'the other ends of tunnels are not told of the path'))
+      .finally(() => {
+        this.#writingPath = false;
+        if (this.#pathDown !== down) this.#keepPath();
+      });
+  }
+
+  *#tunnelRows() {
+    const wanted = this.facts?.bridge;
+    for (const bridge of this.#cache.table('Bridge').values()) {
+      if (bridge.name !== wanted) continue;
+      for (const port of this.#portsOf(bridge.uuid)) {
+        const [first] = port.interfaces;
+        const row = first === undefined ? undefined : this.#cache.row('Interface', first);
+        if (row !== undefined && isOurs(port) && peerOf(port) !== undefined) yield row;
+      }
+    }
   }
 
   close(): void {

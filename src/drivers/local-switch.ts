@@ -21,6 +21,11 @@ export type LocalDatabase = {
   readonly facts: LocalFacts | undefined;
   /** Makes the interface a port of the integration bridge, marked as the services'. @throws Error when the database refuses */
   attach(bridge: string, name: string): Promise<void>;
+  /**
+   * Tells the other ends of all tunnels, those made later included, whether anything sent to this switch leads anywhere
+   * (concatenated path down, RFC 5880 section 4.1): down, they take no tunnel to here for alive.
+   */
+  setPathDown(down: boolean): void;
   /** Takes a port of ours away. */
   detach(bridge: string, name: string): Promise<void>;
   close(): void;
@@ -28,6 +33,8 @@ export type LocalDatabase = {
 
 export type LocalPackets = {
   readonly connected: boolean;
+  /** Whether the switch has the flows it should have, as far as the canary among them tells. @throws Error when it is gone */
+  programmed(): Promise<boolean>;
   /** False when it is not sent. */
   sendPacket(packet: PacketOut): boolean;
   close(): void;
@@ -40,6 +47,12 @@ export type LocalSwitch = {
   /** @param socket path of the bridge's management socket */
   connectPackets(
     socket: string,
-    options: { controllerId: number; onPacketIn(packet: PacketIn): void; onConnected(): void },
+    options: {
+      controllerId: number;
+      onPacketIn(packet: PacketIn): void;
+      onConnected(): void;
+      /** Not when it is closed by us. */
+      onDisconnected(): void;
+    },
   ): LocalPackets;
 };

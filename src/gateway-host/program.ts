@@ -21,6 +21,7 @@ import { serveDnsOverTcp, serveDnsOverUdp } from './dns/server.ts';
 import { interfaceName, openInterface, removeInterface, type Sockets } from './interface/open.ts';
 import { metadataServer } from './metadata/server.ts';
 import { MetadataTokens } from './metadata/tokens.ts';
+import { PathGuard } from './path-guard.ts';
 import { Responder } from './responder.ts';
 import { Advertiser } from './router/advertiser.ts';
 import { type Port, Served } from './served.ts';
@@ -67,6 +68,7 @@ class GatewayHost implements RunningGatewayHost {
   readonly #responder: Responder;
   readonly #announcer: Announcer;
   readonly #advertiser: Advertiser;
+  readonly #guard: PathGuard;
   readonly #forwarder = new Forwarder();
   /** What was answered, by what it was, since it was said last. */
   readonly #counts = new Map<string, number>();
@@ -88,13 +90,22 @@ class GatewayHost implements RunningGatewayHost {
     this.#announcer = new Announcer({
       networks: () => this.#served.networks.values(),
       patch: (key) => this.#database?.facts?.patches.get(key),
+      // Nobody is to come here before there are flows.
       send: (ofport, bytes) =>
-        this.#packets?.sendPacket({
+        this.#guard.isGood &&
+        (this.#packets?.sendPacket({
           inPort: reservedPort.controller,
           actions: [{ type: 'output', port: ofport }],
           bytes,
-        }) ?? false,
+        }) ??
+          false),
       log: (fields) => this.#log.info(fields, 'public addresses announced'),
+    });
+    this.#guard = new PathGuard({
+      database: () => this.#database,
+      packets: () => this.#packets,
+      onGood: () => this.#announceAll(),
+      log: this.#log,
     });
     this.#advertiser = new Advertiser({
       ports: () => this.#served.ports(),
@@ -125,6 +136,7 @@ class GatewayHost implements RunningGatewayHost {
     this.#stopped = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#advertiser.close();
+    this.#guard.close();
     this.#announcer.close();
     this.#stream?.close();
     // What is half made is made whole, and then taken away.
@@ -166,7 +178,8 @@ class GatewayHost implements RunningGatewayHost {
     this.#packets = this.#options.switch.connectPackets(socket, {
       controllerId: responderId,
       onPacketIn: (packet) => this.#answer(packet),
-      onConnected: () => this.#announceAll(),
+      onConnected: () => this.#guard.connected(),
+      onDisconnected: () => this.#guard.disconnected(),
     });
   }
 

@@ -1,10 +1,15 @@
 /** Which port bundle and bundle_load take follows BFD on the tunnels, in the switch's own eyes: there is no controller here. */
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { connect } from '../../plugins/openvswitch/local-client.ts';
+import { watchLocalDatabase } from '../../plugins/openvswitch/local-database.ts';
 import { formatFlow } from '../../plugins/openvswitch/openflow/text.ts';
+import { PathGuard } from '../../src/gateway-host/path-guard.ts';
 import { bundleNone, type Flow } from '../../src/pipeline/flow.ts';
+import { tables } from '../../src/pipeline/tables.ts';
 import { until } from '../../src/sandbox/ephemeral.ts';
 import { pingThrough } from '../../src/sandbox/pings.ts';
-import { type LabHypervisor, openLabOrSkip } from '../support/lab.ts';
+import { type Lab, type LabHypervisor, type LabVm, openLabOrSkip } from '../support/lab.ts';
 import { key, makeBridge } from './static-lab.ts';
 
 /** By bundle, and by bundle_load. */
@@ -98,8 +103,18 @@ async function programStart(hv: LabHypervisor, gateways: LabHypervisor[]): Promi
   ]);
 }
 
-test('one of two ends is killed: what went there goes to the other within half a second, and back once it lives', async (context) => {
-  await using lab = await openLabOrSkip(context);
+type Three = {
+  hv: LabHypervisor;
+  gw1: LabHypervisor;
+  gw2: LabHypervisor;
+  vm: LabVm;
+  /** Packets that the machine behind this gateway has got. */
+  arrivals(gateway: LabHypervisor): Promise<number>;
+  isUp(gateway: LabHypervisor): Promise<boolean>;
+};
+
+/** A VM, and the same address behind each of two others, the first of which it takes. */
+async function buildThree(lab: Lab): Promise<Three> {
   const [hv, gw1, gw2] = (await Promise.all(['hv', 'gw1', 'gw2'].map((name) => lab.addHypervisor(name)))) as [
     LabHypervisor,
     LabHypervisor,
@@ -131,13 +146,20 @@ test('one of two ends is killed: what went there goes to the other within half a
     /RX Interval: Approx 100ms/.test(await hv.appctl('bfd/show', tunnel(gateway)));
   for (const gateway of [gw1, gw2]) await until(`fast BFD to ${gateway.name}`, () => isFast(gateway));
   for (const ip of [byBundle, byLoad]) expect(await vm.ping(ip)).toBe(true);
-  const arrivals = async (name: string): Promise<number> => {
-    const end = ends.find((machine) => machine.name === `end-${name}`)!;
-    const { stdout } = await end.exec('ip', ['-j', '-s', 'link', 'show', 'eth0']);
-    return (JSON.parse(stdout) as [{ stats64: { rx: { packets: number } } }])[0].stats64.rx.packets;
+  return {
+    ...{ hv, gw1, gw2, vm, isUp },
+    async arrivals({ name }) {
+      const end = ends.find((machine) => machine.name === `end-${name}`)!;
+      const { stdout } = await end.exec('ip', ['-j', '-s', 'link', 'show', 'eth0']);
+      return (JSON.parse(stdout) as [{ stats64: { rx: { packets: number } } }])[0].stats64.rx.packets;
+    },
   };
+}
 
-  const before = await arrivals('gw2');
+test('one of two ends is killed: what went there goes to the other within half a second, and back once it lives', async (context) => {
+  await using lab = await openLabOrSkip(context);
+  const { hv, gw1, gw2, vm, arrivals, isUp } = await buildThree(lab);
+  const before = await arrivals(gw2);
   let killed: Promise<void> | undefined;
   const kill = (): Promise<void> => {
     killed ??= gw1.kill('ovs-vswitchd', 'SIGKILL');
@@ -149,14 +171,14 @@ test('one of two ends is killed: what went there goes to the other within half a
     expect(lost).toBeGreaterThan(0);
     expect(lost * interval).toBeLessThanOrEqual(500);
   }
-  expect(await arrivals('gw2')).toBeGreaterThan(before + 100);
+  expect(await arrivals(gw2)).toBeGreaterThan(before + 100);
 
   await gw1.start('ovs-vswitchd');
   await programEnd(gw1, hv, 'iface-gw1');
   await until('BFD again', () => isUp(gw1));
-  const home = await arrivals('gw1');
+  const home = await arrivals(gw1);
   await Promise.all([byBundle, byLoad].map((ip) => vm.ping(ip)));
-  expect(await arrivals('gw1')).toBeGreaterThanOrEqual(home + 2);
+  expect(await arrivals(gw1)).toBeGreaterThanOrEqual(home + 2);
 
   // With both gone nobody gets anything, and nothing is sent anywhere else.
   await Promise.all([gw1, gw2].map((gateway) => gateway.kill('ovs-vswitchd', 'SIGKILL')));
@@ -168,3 +190,70 @@ test('one of two ends is killed: what went there goes to the other within half a
   );
   expect(traced).toContain('Datapath actions: drop');
 });
+
+test('one that comes back without flows is not taken before it has them, where its program watches', async (context) => {
+  await using lab = await openLabOrSkip(context);
+  const { hv, gw1, gw2, vm, arrivals, isUp } = await buildThree(lab);
+  await gw1.vsctl('set', 'Port', tunnel(hv), 'external_ids:owner=keyway', 'external_ids:keyway-peer=1');
+  using _ = guarded(gw1);
+  const canary: Flow = { table: tables.Canary.id, priority: 0, cookie: 1n, match: {}, actions: [] };
+  await program(gw1, [canary]);
+  const column = async (name: string): Promise<string> =>
+    (await gw1.vsctl('get', 'Interface', tunnel(hv), name)).trim();
+  await until('the path to be told as good', async () => !(await column('bfd')).includes('cpath_down'));
+  const [wasAtFirst, wasAtSecond] = [await arrivals(gw1), await arrivals(gw2)];
+  const killed = once(() => gw1.kill('ovs-vswitchd', 'SIGKILL'));
+  const [whenKilled] = await Promise.all([pingThrough(vm, byBundle, killed), pingThrough(vm, byLoad, killed)]);
+  expect(whenKilled.lost * whenKilled.interval).toBeLessThanOrEqual(500);
+  await until('it to be written down', async () => (await column('bfd')).includes('cpath_down="true"'));
+
+  const started = once(async () => {
+    await gw1.start('ovs-vswitchd');
+    await until('BFD with a path that is down', async () => {
+      const status = await hv.vsctl('get', 'Interface', tunnel(gw1), 'bfd_status');
+      return status.includes('state=up') && status.includes('remote_diagnostic="Concatenated Path Down"');
+    });
+  });
+  const losses = await Promise.all([byBundle, byLoad].map((ip) => pingThrough(vm, ip, started)));
+  // The last request may be under way when they end.
+  for (const { lost } of losses) expect(lost).toBeLessThanOrEqual(2);
+  expect(await arrivals(gw2)).toBeGreaterThan(wasAtSecond + 100);
+
+  const programmed = once(async () => {
+    await programEnd(gw1, hv, 'iface-gw1');
+    await program(gw1, [canary]);
+    await until('the path to be good', async () => !(await column('bfd')).includes('cpath_down'));
+  });
+  const home = await Promise.all([byBundle, byLoad].map((ip) => pingThrough(vm, ip, programmed)));
+  console.log(`lost while it had no flows: ${JSON.stringify(losses)}; when it had: ${JSON.stringify(home)}`);
+  for (const { lost, interval } of home) expect(lost * interval).toBeLessThanOrEqual(100);
+  expect(await isUp(gw1)).toBe(true);
+  expect(await arrivals(gw1)).toBeGreaterThan(wasAtFirst + 100);
+});
+
+/** What the program on the gateway host does about it. */
+function guarded({ directory }: LabHypervisor): Disposable {
+  const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+  const database = watchLocalDatabase(join(directory, 'db.sock'), () => {}, log);
+  const guard: PathGuard = new PathGuard({ database: () => database, packets: () => client, onGood: () => {}, log });
+  const client = connect(join(directory, 'br-int.mgmt'), {
+    ...{ controllerId: 1, log, onPacketIn: () => {} },
+    onConnected: () => guard.connected(),
+    onDisconnected: () => guard.disconnected(),
+  });
+  return {
+    [Symbol.dispose]() {
+      guard.close();
+      client.close();
+      database.close();
+    },
+  };
+}
+
+function once(work: () => Promise<unknown>): () => Promise<unknown> {
+  let running: Promise<unknown> | undefined;
+  return () => {
+    running ??= work();
+    return running;
+  };
+}

@@ -51,7 +51,7 @@ export class PatchPorts {
   /** Ports we made, by UUID, as last seen. */
   readonly #owned = new Map<string, Owned>();
   /** Interfaces of a gateway host's services, by UUID. */
-  readonly #services = new Map<string, { name: string; ofport: number }>();
+  readonly #services = new Map<string, { name: string; ofport: number | undefined }>();
   /** Names to look at. Until something is wanted they gather here, those of an earlier run of the controller among them. */
   #dirty = new Set<string>();
   /** Why a name or key is not as it should be: said once. */
@@ -112,11 +112,10 @@ export class PatchPorts {
       return;
     }
     const before = this.#services.get(row.uuid);
-    const ofport = this.#isOfServices(row, port) ? portNumberOf(row) : undefined;
-    if (before?.ofport === ofport) return;
-    if (ofport === undefined) this.#services.delete(row.uuid);
-    else this.#services.set(row.uuid, { name: row.name, ofport });
-    this.#changed = true;
+    const after = this.#isOfServices(row, port) ? { name: row.name, ofport: portNumberOf(row) } : undefined;
+    if (before?.ofport !== after?.ofport) this.#changed = true;
+    if (after) this.#services.set(row.uuid, after);
+    else this.#services.delete(row.uuid);
   }
 
   #isOfServices(row: InterfaceRow, port: PortRow | undefined): boolean {
@@ -126,6 +125,11 @@ export class PatchPorts {
       port !== undefined &&
       this.#topology.onIntegrationBridge(port.uuid)
     );
+  }
+
+  /** The program of a gateway host has a port here. */
+  get isGatewayHost(): boolean {
+    return this.#services.size > 0;
   }
 
   /** Open vSwitch gives some end no OpenFlow port. */
@@ -147,8 +151,9 @@ export class PatchPorts {
       const { inner, outer } = patchNames(key);
       if (name === inner && ends.get(outer)?.ofport !== undefined) ofports.set(key, ofport);
     }
-    const [services] = [...this.#services.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-    if (services) ofports.set(servicesPatch, services.ofport);
+    const services = [...this.#services.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    const ofServices = services.find(({ ofport }) => ofport !== undefined)?.ofport;
+    if (ofServices !== undefined) ofports.set(servicesPatch, ofServices);
     return ofports;
   }
 

@@ -199,6 +199,7 @@ export class ChassisSession {
       this.#patches.touchInterface(row);
       this.#interfaces.touch(row);
     }
+    this.#tunnels.setGatewayHost(this.#patches.isGatewayHost);
   }
 
   #logErrors(changes: readonly Change[]): void {

@@ -24,6 +24,9 @@ function bfdOf({ fast = false }: TunnelSpec): Record<string, string> {
   return { enable: 'true', min_rx: interval, min_tx: interval };
 }
 
+/** What a gateway host's program writes while its switch has no flows: the other end is then not to send anything. */
+const PATH_DOWN = 'cpath_down';
+
 type Owned = { name: string; peer: HypervisorNumber | undefined; ofport: number | undefined };
 
 /** Stable, and within the 15 characters Linux leaves an interface for any peer below 16^13. */
@@ -52,6 +55,7 @@ export class TunnelPorts {
   /** By name; undefined until somebody has said what is wanted. */
   #wanted: Map<string, TunnelSpec> | undefined;
   #localIp: string | undefined;
+  #isGatewayHost = false;
   /** Ports we made, by UUID, as last seen. */
   readonly #owned = new Map<string, Owned>();
   /** Those of them that Open vSwitch gives no OpenFlow port. */
@@ -84,6 +88,13 @@ export class TunnelPorts {
   setLocalIp(localIp: string | undefined): void {
     if (this.#localIp === localIp) return;
     this.#localIp = localIp;
+    for (const name of this.#wanted?.keys() ?? []) this.#dirty.add(name);
+  }
+
+  /** On a gateway host its program says whether the path behind a tunnel is down; elsewhere nobody does. */
+  setGatewayHost(isGatewayHost: boolean): void {
+    if (this.#isGatewayHost === isGatewayHost) return;
+    this.#isGatewayHost = isGatewayHost;
     for (const name of this.#wanted?.keys() ?? []) this.#dirty.add(name);
   }
 
@@ -239,7 +250,8 @@ export class TunnelPorts {
     // The columns of a tunnel of ours are ours whole: what was added by hand goes too.
     const options = Object.entries(this.#options(spec));
     if (!holds(row.options, options)) columns.options = map(options);
-    const bfd = Object.entries(bfdOf(spec));
+    const pathDown = this.#isGatewayHost ? row.bfd.get(PATH_DOWN) : undefined;
+    const bfd = Object.entries({ ...bfdOf(spec), ...(pathDown === undefined ? {} : { [PATH_DOWN]: pathDown }) });
     if (!holds(row.bfd, bfd)) columns.bfd = map(bfd);
     if (Object.keys(columns).length > 0) operations.push(update('Interface', is(row.uuid), columns));
     return operations;

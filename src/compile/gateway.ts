@@ -54,7 +54,7 @@ export function gatewayUnits(state: CompileState, path: Path): Unit[] {
   const inside = insideOf(state, network);
   units.push(...toAndFromOutside(state, path, outward, inside));
   const taken = new Map<HypervisorNumber, PublicAddress[]>();
-  for (const address of view.children('public-ip', path)) {
+  for (const address of [...view.children('public-ip', path)].sort((a, b) => a.number - b.number)) {
     for (const at of publicHomes(state, address)) {
       const facts = addressAt(state, address, outward, network.spec.mtu, at);
       if (facts === undefined) continue;
@@ -109,7 +109,7 @@ function toAndFromOutside(
 ): Unit[] {
   const on = switchesOf(state, path);
   if (on.length === 0) return [];
-  const units: Unit[] = [{ key: `gateway/${outward.number}/route`, on, flows: [routeOutside(outward)] }];
+  const units: Unit[] = [{ key: `gateway/${outward.number}/route`, on, flows: routeOutside(outward, inside) }];
   for (const gateway of state.gateways(path)) {
     const others = on.filter((h) => h !== gateway);
     if (others.length > 0)

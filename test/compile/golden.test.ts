@@ -11,11 +11,31 @@ import { FakeSwitches } from '../support/fake-switches.ts';
 const network = 'tenants/acme/networks/shop';
 const office = 'tenants/acme/networks/office';
 
+const far = 'tenants/acme/networks/far';
+
+function publicIps(of: string, pools: Record<string, string>): [string, Record<string, unknown>][] {
+  return Object.entries(pools).map(([name, pool]) => [`${of}/public-ips/${name}`, { pool }]);
+}
+
 const partners = ['192.0.2.0/28', '198.51.100.7/32', '198.51.100.9/32', '198.51.100.64/26', '203.0.113.0/24'];
 
 const resources: [string, Record<string, unknown>][] = [
-  ['hypervisors/hv1', { admission: 'approved' }],
-  ['hypervisors/hv2', { admission: 'approved' }],
+  ['hypervisors/hv1', { admission: 'approved', gateway: true }],
+  ['hypervisors/hv2', { admission: 'approved', gateway: true }],
+  ['hypervisors/hv3', { admission: 'approved', gateway: true }],
+  ...['wire', 'fibre', 'radio', 'laser'].map((name): [string, Record<string, unknown>] => [
+    `provider-networks/${name}`,
+    { physicalNetwork: name },
+  ]),
+  ...['wire', 'fibre', 'radio', 'laser'].map((name, i): [string, Record<string, unknown>] => [
+    `ip-pools/${name}`,
+    {
+      providerNetwork: name,
+      cidr: `203.0.113.${64 * i}/26`,
+      gateway: `203.0.113.${64 * i + 1}`,
+      gatewayMac: '02:00:00:00:ff:01',
+    },
+  ]),
   ['tenants/acme', {}],
   [
     'policies/quarantine',
@@ -75,6 +95,34 @@ const resources: [string, Record<string, unknown>][] = [
   [`${office}/tiers/desks`, { cidr: '10.9.1.0/24' }],
   [`${office}/ports/d`, { tier: 'desks', mac: '02:00:00:00:00:0d', ips: ['10.9.1.10'], ifaceId: 'd' }],
   ['tenants/acme/peerings/both', { networks: ['shop', 'office'] }],
+  // Of shop and office hv2 is the first gateway and hv1 the second; of far, hv2 and hv3: the first has all, the second more than the rest.
+  [far, { offering: 'basic', cidr: '10.0.0.0/16' }],
+  [`${far}/tiers/web`, { cidr: '10.0.1.0/24' }],
+  [`${far}/ports/g`, { tier: 'web', mac: '02:00:00:00:00:1a', ips: ['10.0.1.10'], ifaceId: 'g' }],
+  ...publicIps(network, { front: 'wire', second: 'fibre', mail: 'wire' }),
+  ...publicIps(office, { front: 'wire', second: 'fibre' }),
+  ...publicIps(far, { out: 'wire', away: 'radio', further: 'laser' }),
+  [`${far}/nat-rules/out`, { type: 'source', publicIp: 'away' }],
+  [`${far}/nat-rules/own`, { type: 'static', publicIp: 'out', port: 'g' }],
+  [`${network}/nat-rules/out`, { type: 'source', publicIp: 'front', tiers: ['web', 'db'] }],
+  [`${network}/nat-rules/rest`, { type: 'source', publicIp: 'second' }],
+  [`${network}/nat-rules/mail`, { type: 'static', publicIp: 'mail', port: 'c' }],
+  [
+    `${network}/nat-rules/range`,
+    { type: 'port-forward', publicIp: 'front', port: 'a', protocol: 'tcp', publicPorts: '8000-8010' },
+  ],
+  [
+    `${network}/nat-rules/shifted`,
+    {
+      type: 'port-forward',
+      publicIp: 'front',
+      port: 'a',
+      address: '10.0.1.20',
+      protocol: 'udp',
+      publicPorts: '53-54',
+      privatePorts: '5353-5354',
+    },
+  ],
   [
     `${network}/rules/any`,
     { action: 'allow', priority: 9000, from: { any: true }, to: { tier: 'web' }, protocol: 'any' },
@@ -164,16 +212,19 @@ let fake: FakeSwitches;
 
 beforeAll(async () => {
   fake = new FakeSwitches();
+  fake.services.set(1, 12);
   const core = await startCore({ store: openMemoryStore(), plugin: fake, log: pino({ level: 'silent' }) });
   await core.intent.transact(
     resources.map(([path, spec]) => ({ op: 'put' as const, path, spec })),
     { restrictedAllowed: true },
   );
-  fake.connect('hv1', '192.0.2.1');
-  fake.connect('hv2', '192.0.2.2');
+  fake.connect('hv1', '192.0.2.1', { wire: 'br-ex' });
+  fake.connect('hv2', '192.0.2.2', { wire: 'br-ex', fibre: 'br-ex', radio: 'br-ex', laser: 'br-ex' });
+  fake.connect('hv3', '192.0.2.3', { radio: 'br-ex', laser: 'br-ex' });
   fake.interfaces(1, [
     { ifaceId: 'a', name: 'vif-a', ofport: 5 },
     { ifaceId: 'e', name: 'vif-e', ofport: 9 },
+    { ifaceId: 'g', name: 'vif-g', ofport: 11 },
   ]);
   fake.interfaces(2, [
     { ifaceId: 'b', name: 'vif-b', ofport: 6 },

@@ -43,6 +43,9 @@ export type Packet = {
   ttl: number;
 };
 
+/** What rules look at. */
+export type Judged = Pick<Packet, 'srcIp' | 'dstIp' | 'protocol' | 'port'>;
+
 export type ModelRoute = { tenant: string; network: string; destination: string; nextHop: string };
 
 /** Prefixes of a network and of its tiers, of both IP versions. */
@@ -88,7 +91,7 @@ function covers(world: World, owner: { tenant: string; network: string }, end: E
   return holder.tier === end.tier;
 }
 
-function speaks(rule: Omit<ModelRule, 'tenant' | 'network'>, packet: Packet): boolean {
+function speaks(rule: Omit<ModelRule, 'tenant' | 'network'>, packet: Judged): boolean {
   if (rule.protocol === 'any') return true;
   if (rule.protocol !== packet.protocol) return false;
   if (rule.ports === undefined) return true;
@@ -129,7 +132,8 @@ function routed({ networks, ports, routes, peered }: World, { from, dstIp, ttl }
   return best?.to();
 }
 
-function allowed(world: World, owner: ModelPort, packet: Packet): boolean {
+/** Whether the network of the owner, and the operator, let it pass. */
+export function allowed(world: World, owner: ModelPort, packet: Judged): boolean {
   const isMeant = (r: ModelPolicy) =>
     speaks(r, packet) && covers(world, owner, r.from, packet.srcIp) && covers(world, owner, r.to, packet.dstIp);
   const policies = (world.policies ?? []).filter((p) => p.tenants?.includes(owner.tenant) ?? true);

@@ -11,7 +11,13 @@ import { type DummySwitch, startDummySwitch } from './open-vswitch.ts';
 export type TestCore = Core & AsyncDisposable & { store: Store; plugin: OpenVswitchPlugin };
 
 export async function startTestCore(
-  options: { store?: Store; plugin?: Partial<OpenVswitchOptions>; log?: Logger; usage?: UsageStorage } = {},
+  options: {
+    store?: Store;
+    plugin?: Partial<OpenVswitchOptions>;
+    log?: Logger;
+    usage?: UsageStorage;
+    checkMtu?: boolean;
+  } = {},
 ): Promise<TestCore> {
   const store = options.store ?? openMemoryStore();
   const log = options.log ?? pino({ level: process.env.KEYWAY_TEST_LOG ?? 'silent' });
@@ -27,16 +33,22 @@ export async function startTestCore(
     },
     ...options.plugin,
   });
-  const core = await startCore({ store, plugin, log, ...(options.usage && { usage: options.usage }) });
+  const { usage, checkMtu = true } = options;
+  const core = await startCore({ store, plugin, log, checkMtu, ...(usage && { usage }) });
   return { ...core, store, plugin, [Symbol.asyncDispose]: () => core.stop() };
 }
 
 /** A switch that is connected, approved and in sync. */
-export async function joinSwitch(core: TestCore, name: string, encapIp: string): Promise<DummySwitch> {
+export async function joinSwitch(
+  core: TestCore,
+  name: string,
+  encapIp: string,
+  { prepare, gateway = false }: { prepare?(dummy: DummySwitch): Promise<void>; gateway?: boolean } = {},
+): Promise<DummySwitch> {
   const dummy = await startDummySwitch({ systemId: name, manager: core.managers[0]!, encapIp });
-  await core.intent.transact([{ op: 'put', path: `hypervisors/${name}`, spec: { admission: 'approved' } }], {
-    restrictedAllowed: true,
-  });
+  await prepare?.(dummy);
+  const spec = { admission: 'approved', ...(gateway ? { gateway } : {}) };
+  await core.intent.transact([{ op: 'put', path: `hypervisors/${name}`, spec }], { restrictedAllowed: true });
   const path = `hypervisors/${name}`;
   const deadline = performance.now() + 10_000;
   while (!core.fabric.connected(path)) {

@@ -31,7 +31,8 @@ export type ForwardedPorts = { protocol: 'tcp' | 'udp'; public: Masked; private?
 
 const { new: isNew, rel, inv, trk, snat, dnat } = ctState;
 const ipv4: Match = { eth_type: ethType.ipv4 };
-const fresh: Match = { ...ipv4, ...state(trk | isNew, inv | rel) };
+/** What connection tracking has no translation for yet. */
+const fresh: Match = { ...ipv4, ...state(trk | isNew, inv | rel | snat | dnat) };
 const zone = subfield(registers.zone);
 
 /** Addresses that are nowhere outside, and nobody's there: RFC 6890, RFC 1112, RFC 3927. */

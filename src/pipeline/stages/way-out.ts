@@ -8,7 +8,7 @@ import { type Action, bundleNone, type Flow, type Match } from '../flow.ts';
 import { load, matching, registers, subfield } from '../registers.ts';
 import { routePriority, type Table, tables } from '../tables.ts';
 import { ownFlow } from './conntrack.ts';
-import { ethType, fromIp, fromPrefix, type IpPrefix } from './ports.ts';
+import { ethType, fromIp, fromPrefix, type IpPrefix, toPrefix } from './ports.ts';
 
 /** A network that has a way out. */
 export type OutwardNetwork = {
@@ -29,16 +29,25 @@ function flow(table: Table, priority: number, number: number, match: Match, acti
 
 const inNetwork = (match: Match, { network }: OutwardNetwork): Match => matching(match, registers.network, network);
 
-/** Where no tier, peering or static route leads. What came from outside does not leave again. */
-export function routeOutside(network: OutwardNetwork): Flow {
-  return flow(
-    tables.Route,
-    routePriority(0, 'outside'),
-    network.number,
-    matching(inNetwork({ eth_type: ethType.ipv4 }, network), registers.fromOutside, 0),
-    [{ type: 'decTtl' }, load(registers.routed, 1)],
-    tables.WayOut,
-  );
+/**
+ * Where no tier, peering or static route leads. What came from outside does not leave again, and what is inside is nowhere
+ * else.
+ */
+export function routeOutside(network: OutwardNetwork, inside: readonly IpPrefix[]): Flow[] {
+  const match = matching(inNetwork({ eth_type: ethType.ipv4 }, network), registers.fromOutside, 0);
+  const actions: Action[] = [{ type: 'decTtl' }, load(registers.routed, 1)];
+  return [
+    flow(tables.Route, routePriority(0, 'outside'), network.number, match, actions, tables.WayOut),
+    ...inside.map((prefix) =>
+      flow(
+        tables.WayOut,
+        120,
+        network.number,
+        matching(inNetwork(toPrefix(prefix), network), registers.service, 0),
+        [],
+      ),
+    ),
+  ];
 }
 
 const toGateway = ({ gatewayMac }: OutwardNetwork, gateway: number): Action[] => [

@@ -3,6 +3,7 @@
  * of the pools, and a client behind it. hv1 has a way to the public network of its own, hv2 has none.
  */
 import { afterAll, beforeAll, type TestContext, test } from 'vitest';
+import { until } from '../../src/sandbox/ephemeral.ts';
 import type { LabProgram } from '../../src/sandbox/lab.ts';
 import { startGatewayHost } from '../../src/sandbox/lab-gateway-host.ts';
 import { buildOutside, type Outside, outside, publicLink } from '../../src/sandbox/outside.ts';
@@ -120,6 +121,13 @@ export async function openOutsideCloud(context: Pick<TestContext, 'skip'>): Prom
       return Object.fromEntries(await Promise.all(made)) as Record<VmName, LabVm>;
     };
     const [acme, umbrella] = await Promise.all(tenants.map(vmsOf));
+    const all = [hv1, hv2, ...gateways];
+    await until(
+      'every tunnel and next hop',
+      async () => (await Promise.all(all.map(isUp))).every(Boolean),
+      20_000,
+      100,
+    );
     return {
       ...around,
       lab,
@@ -142,8 +150,18 @@ export async function openOutsideCloud(context: Pick<TestContext, 'skip'>): Prom
   }
 }
 
+/** Its tunnels carry something, in its own eyes; and where it has a way to the pools, their router has been found. */
+async function isUp(hypervisor: LabHypervisor): Promise<boolean> {
+  const states = await hypervisor.vsctl('--bare', '--columns=bfd_status', 'find', 'Interface', 'type=gre');
+  const tunnels = states.split('\n').filter(Boolean);
+  return tunnels.length > 0 && tunnels.every((state) => /forwarding=true/.test(state) && / state=up/.test(` ${state}`));
+}
+
 /** One cloud for the tests of a file, in the order they are written; where there can be none, each is skipped and says why. */
-export function sharedOutsideCloud(): (name: string, body: (cloud: OutsideCloud) => Promise<void>) => void {
+export function sharedOutsideCloud(): (
+  name: string,
+  body: (cloud: OutsideCloud, context: TestContext) => Promise<void>,
+) => void {
   let cloud: OutsideCloud | undefined;
   let reason: string | undefined;
   beforeAll(async () => {
@@ -160,7 +178,7 @@ export function sharedOutsideCloud(): (name: string, body: (cloud: OutsideCloud)
   return (name, body) => {
     test(name, { timeout: 60_000 }, async (context) => {
       if (cloud === undefined) return context.skip(reason ?? 'the cloud could not be had');
-      await body(cloud);
+      await body(cloud, context);
     });
   };
 }

@@ -23,7 +23,7 @@ export type StreamOptions = {
 
 /** Milliseconds from a loss to the next attempt, doubled with each that fails; up to half as much again by chance. */
 const firstRetry = 250;
-const lastRetry = 10_000;
+const lastRetry = 5_000;
 /** Milliseconds without a sign of life (the controller pings every 20 s) until the connection counts as dead. */
 const silence = 50_000;
 const handshake = 10_000;

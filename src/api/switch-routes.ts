@@ -6,7 +6,7 @@ import { Name } from '../intent/fields.ts';
 import type { Path } from '../intent/model.ts';
 import { formatPath, tenantOf } from '../intent/path.ts';
 import { Problem, type ProblemCode } from '../problems.ts';
-import { anyToken, areaAccess } from './access.ts';
+import { anyToken, areaAccess, resourceAccess } from './access.ts';
 import type { Answer } from './answers.ts';
 import type { DumpedFlow } from './context.ts';
 import { type Reader, seesResource } from './reader.ts';
@@ -52,6 +52,14 @@ const Explained = Type.Object({
   path: Type.Optional(Type.String({ description: 'What it serves' })),
   text: Type.Array(Type.String()),
   hypervisors: Type.Array(Type.String(), { description: 'Where it is' }),
+});
+
+const SeenInterface = Type.Object({
+  ifaceId: Type.String({ description: 'external_ids:iface-id, to be the ifaceId of its port' }),
+  name: Type.String({ description: 'Of the interface on the hypervisor' }),
+  mac: Type.Union([Type.String(), Type.Null()], {
+    description: 'external_ids:attached-mac; null where the hypervisor does not say it',
+  }),
 });
 
 const notFound: ProblemCode[] = ['name.invalid', 'request.invalid', 'resource.not-found'];
@@ -102,6 +110,24 @@ export function switchRoutes(plain: FastifyInstance, services: Services): void {
       },
     },
     (request) => routes.drift(request.params.hypervisor),
+  );
+  app.get(
+    `${url}/interfaces`,
+    {
+      config: { access: resourceAccess('hypervisor', 'read') },
+      schema: {
+        operationId: 'listInterfaces',
+        summary: 'VM interfaces the hypervisor shows that are no port of Keyway yet: what can be imported',
+        tags: ['hypervisors'],
+        params: Hypervisor,
+        querystring: Type.Object({}, closed),
+        response: {
+          200: Type.Object({ interfaces: Type.Array(SeenInterface) }, { description: 'Sorted by name' }),
+          ...problemResponses(...accessProblems, ...notFound),
+        },
+      },
+    },
+    (request) => routes.interfaces(request.params.hypervisor),
   );
   app.get(
     '/v1/explain',
@@ -173,6 +199,15 @@ class SwitchRoutes {
   async flows(hypervisor: string, { which = 'installed', ...filters }: FlowsQuery): Promise<{ flows: ShownFlow[] }> {
     const flows = await this.#services.fabric.flows(this.#mustExist(hypervisor), which);
     return { flows: flows.filter(flowFilter(filters)).map(shownFlow) };
+  }
+
+  interfaces(hypervisor: string): { interfaces: Static<typeof SeenInterface>[] } {
+    const seen = this.#services.fabric.unclaimed(this.#mustExist(hypervisor));
+    return {
+      interfaces: seen
+        .sort((a, b) => (a.name < b.name ? -1 : 1))
+        .map(({ ifaceId, name, mac }) => ({ ifaceId, name, mac: mac ?? null })),
+    };
   }
 
   async drift(hypervisor: string): Promise<ShownDrift> {

@@ -6,7 +6,7 @@ import { datapathIdOf } from '../inventory/fleet.ts';
 import type { Flow } from '../pipeline/flow.ts';
 import { tableById, tableName } from '../pipeline/tables.ts';
 import { Problem } from '../problems.ts';
-import type { Binding, DumpedFlow, Fabric } from '../reconcile/contract.ts';
+import type { Binding, DumpedFlow, Fabric, SeenInterface } from '../reconcile/contract.ts';
 import type { Progress } from '../reconcile/progress.ts';
 import type { Engine } from './engine.ts';
 import { hitsOf } from './hits.ts';

@@ -34,6 +34,9 @@ export interface StatusSource {
 
 export type Binding = { hypervisor: string; interface: string; ofport: number; zone: number };
 
+/** A VM interface as its hypervisor shows it. */
+export type SeenInterface = { ifaceId: string; name: string; mac: string | undefined };
+
 /** Who a flow serves. */
 export type Purpose = {
   /** Stage of the pipeline, by its name. */
@@ -75,6 +78,8 @@ export interface Fabric {
   chassis(hypervisor: Path): ChassisFacts | undefined;
   connected(hypervisor: Path): boolean;
   portsOn(hypervisor: Path): number;
+  /** Interfaces the hypervisor shows with an iface-id that is no port's. O(those it shows). */
+  unclaimed(hypervisor: Path): SeenInterface[];
   binding(port: Path): Binding | null;
   /** Datapath id as 16 hex digits. */
   datapathId(hypervisor: Resource<'hypervisor'>): string;

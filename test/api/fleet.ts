@@ -2,7 +2,16 @@
  * Switches without switches: what the API is told by reconcile and inventory, by the rules of the contract. Every
  * commit must be acknowledged by every switch; by itself, or when the test says so.
  */
-import type { Binding, DumpedFlow, Fabric, Hits, Status, StatusSource, WaitMode } from '../../src/api/context.ts';
+import type {
+  Binding,
+  DumpedFlow,
+  Fabric,
+  Hits,
+  SeenInterface,
+  Status,
+  StatusSource,
+  WaitMode,
+} from '../../src/api/context.ts';
 import type { ChassisFacts } from '../../src/drivers/switch-plugin.ts';
 import type { Intent } from '../../src/intent/intent.ts';
 import type { Path, Resource, ResourceChange } from '../../src/intent/model.ts';
@@ -119,6 +128,12 @@ export class Fleet implements StatusSource, Fabric, Upkeep, TraceService {
 
   portsOn(hypervisor: Path): number {
     return [...this.bindings.values()].filter((binding) => binding.hypervisor === nameOf(hypervisor)).length;
+  }
+
+  readonly interfaces: SeenInterface[] = [];
+
+  unclaimed(): SeenInterface[] {
+    return this.interfaces.filter(({ ifaceId }) => this.#intent.portByIfaceId(ifaceId) === undefined);
   }
 
   binding(port: Path): Binding | null {

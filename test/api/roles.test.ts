@@ -35,6 +35,8 @@ const matrix: [method: string, path: string, who: string, body?: unknown][] = [
   ['DELETE', 'hypervisors/hv9', '++---?'],
   ['GET', 'hypervisors/hv1/flows', '++---?'],
   ['GET', 'hypervisors/hv1/drift', '++---?'],
+  ['GET', 'hypervisors/hv1/interfaces', '+++--?'],
+  ['GET', 'gateway-hosts/hv1/services', '++---?'],
   ['GET', 'explain?cookie=0x1', '++---?'],
   ['GET', 'where?q=10.0.1.10', '+++++?'],
   ['POST', 'connectivity', '++---?', {}],

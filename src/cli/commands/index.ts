@@ -1,12 +1,14 @@
 /** Every command there is, and how words lead to it. */
 import type { Command, Group } from '../command.ts';
 import { inspectionCommands, inspectionGroups } from './inspection.ts';
+import { interfaceCommands } from './interfaces.ts';
 import { otherCommands, otherGroups, programCommands } from './other.ts';
 import { resourceCommands, resourceGroups } from './resource.ts';
 import { upkeepCommands, upkeepGroups } from './upkeep.ts';
 
 export const commands: readonly Command[] = [
   ...resourceCommands,
+  ...interfaceCommands,
   ...inspectionCommands,
   ...upkeepCommands,
   ...otherCommands,

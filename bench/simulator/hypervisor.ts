@@ -13,6 +13,8 @@ export type HypervisorOptions = {
   encapIp: string;
   /** tcp:ADDRESS:PORT. */
   manager: string;
+  /** Bridges it has for physical networks, which do nothing with what they get: `keyway-bridge-mappings`. */
+  physical?: Readonly<Record<string, string>>;
 };
 
 /** Milliseconds between attempts, as Keyway sets max_backoff. */
@@ -24,6 +26,7 @@ export class Hypervisor {
     flows: new FlowTable(),
     meters: new Map(),
     counters: { bundles: 0, flowMods: 0, refused: 0 },
+    ports: () => this.#ofports(),
   };
   readonly #database = new Database();
   readonly #root: string;
@@ -34,20 +37,29 @@ export class Hypervisor {
   /** VIFs to be put on the integration bridge once it is there. */
   #unplugged: string[] = [];
 
-  constructor({ systemId, encapIp, manager }: HypervisorOptions) {
+  constructor({ systemId, encapIp, manager, physical = {} }: HypervisorOptions) {
     const database = this.#database;
+    const mappings = Object.entries(physical)
+      .map(([network, bridge]) => `${network}:${bridge}`)
+      .join();
     this.#root = database.make('Open_vSwitch', {
       external_ids: new Map([
         ['system-id', systemId],
         ['hostname', systemId],
         ['keyway-encap-ip', encapIp],
         ['keyway-datapath-type', 'dummy'],
+        ['keyway-bridge-mappings', mappings],
       ]),
       ovs_version: '3.1.0',
     });
     database.edit((write) => {
       write('Open_vSwitch', this.#root, {
         manager_options: new Set([database.make('Manager', { target: manager })]),
+        bridges: new Set(
+          [...new Set(Object.values(physical))].map((name) =>
+            database.make('Bridge', { name, datapath_type: 'dummy' }),
+          ),
+        ),
       });
     });
     database.listeners.add((changes) => this.#changed(changes));
@@ -90,7 +102,10 @@ export class Hypervisor {
   #reconfigure(): void {
     const database = this.#database;
     const root = database.row('Open_vSwitch', this.#root)!;
-    const [bridge] = [...database.rows('Bridge').values()];
+    const bridge = database
+      .rows('Bridge')
+      .values()
+      .find(({ cells }) => cells.name === 'br-int');
     if (bridge !== undefined) this.#plugWaiting(bridge.uuid);
     const next = root.cells.next_cfg;
     database.edit((write) => {
@@ -101,6 +116,11 @@ export class Hypervisor {
       if (root.cells.cur_cfg !== next) write('Open_vSwitch', this.#root, { cur_cfg: next });
     });
     if (bridge !== undefined) this.#connect(bridge.uuid);
+  }
+
+  *#ofports(): Iterable<number> {
+    for (const { cells } of this.#database.rows('Interface').values())
+      if (typeof cells.ofport === 'number') yield cells.ofport;
   }
 
   #plugWaiting(bridge: string): void {

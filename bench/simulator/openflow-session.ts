@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { ByteWriter } from '../../plugins/openvswitch/openflow/bytes.ts';
 import { Framer, type Message, messageType, openflowVersion } from '../../plugins/openvswitch/openflow/frame.ts';
 import { matchExtent } from '../../plugins/openvswitch/openflow/match.ts';
-import { bundleType, hello, multipartType } from '../../plugins/openvswitch/openflow/messages.ts';
+import { anyPort, bundleType, hello, multipartType } from '../../plugins/openvswitch/openflow/messages.ts';
 import {
   putRecordHeader,
   recordHeaderBytes,
@@ -22,6 +22,8 @@ export type SwitchState = {
   /** ofp_meter_config by meter. */
   meters: Map<number, Buffer>;
   counters: { bundles: number; flowMods: number; refused: number };
+  /** OpenFlow ports there are. */
+  ports(): Iterable<number>;
 };
 
 /** A flow change that waits in a bundle: a record in `records`. */
@@ -121,7 +123,8 @@ export class OpenflowSession {
 
   #multipart(xid: number, body: Buffer): Refusal | undefined {
     const type = body.readUInt16BE(0);
-    if (type === multipartType.flowDesc) this.#describeFlows(xid);
+    if (type === multipartType.flowDesc) this.#describeFlows(xid, body);
+    else if (type === multipartType.portStats) this.#countPorts(xid, body.readUInt32BE(8));
     else if (type === multipartType.portDesc) this.#part(xid, type, false, (w) => w.zeros(0));
     else if (type === multipartType.groupDesc) this.#part(xid, type, false, (w) => w.zeros(0));
     else if (type === multipartType.meterConfig)
@@ -133,13 +136,30 @@ export class OpenflowSession {
     return undefined;
   }
 
-  #describeFlows(xid: number): void {
+  /** ofp_port_stats (section 7.3.5.7): nothing has passed. */
+  #countPorts(xid: number, asked: number): void {
+    this.#part(xid, multipartType.portStats, false, (w) => {
+      for (const port of new Set(this.#state.ports())) {
+        if (asked !== anyPort && asked !== port) continue;
+        w.u16(80);
+        w.zeros(2);
+        w.u32(port);
+        w.zeros(72);
+      }
+    });
+  }
+
+  /** Narrowed by cookie alone, of what ofp_flow_stats_request can. */
+  #describeFlows(xid: number, request: Buffer): void {
+    const cookie = request.readBigUInt64BE(24);
+    const mask = request.readBigUInt64BE(32);
     const writer = new ByteWriter(1 << 16);
     const flush = (more: boolean): void => {
       this.#part(xid, multipartType.flowDesc, more, (w) => w.bytes(writer.view()));
       writer.clear();
     };
     this.#state.flows.forEach((bytes, at) => {
+      if (mask !== 0n && (bytes.readBigUInt64BE(at + 8) & mask) !== (cookie & mask)) return;
       describeFlow(writer, bytes, at);
       if (writer.length > partBytes) flush(true);
     });

@@ -35,7 +35,8 @@ test('it takes, keeps and reports what Open vSwitch does', async (context) => {
   await openVswitchOrSkip(context);
   await using core = await startTestCore();
   await using real = await joinSwitch(core, 'hv1', '192.0.2.1');
-  const simulated = new Hypervisor({ systemId: 'hv2', encapIp: '192.0.2.2', manager: core.managers[0]! });
+  const physical = { outside: 'br-ex' };
+  const simulated = new Hypervisor({ systemId: 'hv2', encapIp: '192.0.2.2', manager: core.managers[0]!, physical });
   try {
     simulated.plug(['b']);
     simulated.start();
@@ -68,6 +69,23 @@ test('it takes, keeps and reports what Open vSwitch does', async (context) => {
       .poll(() => core.fabric.flows('hypervisors/hv2', 'desired').then((flows) => flows.length))
       .toBe(simulated.switch.flows.count);
     expect(await differences(core, 'hv2')).toBe(0);
+
+    core.plugin.setPatches(2, [
+      { key: 'provider:7', bridge: 'br-ex', vlan: 5 },
+      { key: 'provider:8', bridge: 'br-none', vlan: 5 },
+    ]);
+    const patches = () => [...(core.engine.fleet.get(2)?.patches.keys() ?? [])];
+    await expect.poll(patches).toEqual(['provider:7']);
+    const port = core.engine.fleet.get(2)!.patches.get('provider:7')!;
+    const none = { packets: 0, bytes: 0 };
+    expect(await core.plugin.portCounters!(2, [port, 60_000])).toMatchObject([
+      { received: none, sent: none },
+      undefined,
+    ]);
+    const [some] = await core.plugin.installed(2);
+    const alike = await core.plugin.installed(2, [some!.cookie]);
+    expect(alike.length).toBeGreaterThan(0);
+    expect(alike.every(({ cookie }) => cookie === some!.cookie)).toBe(true);
     expect(simulated.switch.counters.refused).toBe(0);
   } finally {
     simulated.stop();

@@ -30,7 +30,15 @@ export function tierFacts(view: View, tier: Resource<'tier'>): TierFacts | undef
   const routerMac = generatedMac(tier.number);
   const gateways = [ip(tier.spec.gateway)];
   if (tier.spec.ipv6Gateway !== undefined) gateways.push(ip(tier.spec.ipv6Gateway), linkLocalOf(routerMac));
-  return { number: tier.number, network: network.id, tier: tier.id, routerMac, gateways, mtu: network.spec.mtu };
+  return {
+    number: tier.number,
+    network: network.id,
+    tier: tier.id,
+    routerMac,
+    gateways,
+    mtu: network.spec.mtu,
+    transit: tier.spec.transit === true,
+  };
 }
 
 /**

@@ -47,7 +47,7 @@ export function servicesUnits(state: CompileState, path: Path): Unit[] {
   const on = switchesOf(state, path);
   if (on.length === 0) return units;
   const flows = requestServices(served);
-  for (const tier of view.children('tier', path)) {
+  for (const tier of [...view.children('tier', path)].sort((a, b) => a.number - b.number)) {
     const facts = tierFacts(view, tier);
     if (facts !== undefined)
       flows.push(...answerNeighbours({ ...facts, mac: facts.routerMac, ips: [serviceAddress], isRouter: false }));

@@ -3,6 +3,7 @@ import type { Path } from '../intent/model.ts';
 import { prefixesOf } from '../intent/versions.ts';
 import type { Meter } from '../pipeline/flow.ts';
 import { answerEcho } from '../pipeline/stages/gateway.ts';
+import { refuseTransit } from '../pipeline/stages/judge.ts';
 import { answerNeighbours } from '../pipeline/stages/neighbour.ts';
 import { enterRouter, errorMeter, routerErrors, routeToTier } from '../pipeline/stages/router.ts';
 import { tierFacts } from './facts.ts';
@@ -21,6 +22,7 @@ export function tierUnits(state: CompileState, path: Path): Unit[] {
     ...answerNeighbours({ ...facts, mac: facts.routerMac, ips: facts.gateways, isRouter: true }),
     ...answerEcho(facts),
   ];
+  if (facts.transit) flows.push(...prefixesOf(tier.spec).map((p) => refuseTransit(facts.network, p)));
   const meters: Meter[] = [];
   if (isRouted(state, tier.parent)) {
     flows.push(enterRouter(facts), ...prefixesOf(tier.spec).map((p) => routeToTier(facts, p)), ...routerErrors(facts));

@@ -22,6 +22,7 @@ export function isHidden(resource: Pick<Resource, 'kind' | 'parent'> & { readonl
   if (kind === 'tier') return spec.transit === true;
   // While it is staged it may have none yet.
   if (kind === 'port') return (spec.ips as readonly string[] | undefined)?.some(isTransit) === true;
+  if (kind === 'route') return isTransit(spec.nextHop);
   if (kind === 'reservation') return isTransit(spec.range.split('-')[0]!);
   return false;
 }

@@ -508,6 +508,7 @@ const declared = {
     next: ['Rules', 'Precedence'],
     priorities: [
       { ...ruleBand, what: 'policies: 65000 - 2 × priority, + 1 for deny' },
+      one(2, "to a transit tier, of which the tenant's rules do not speak: denied"),
       one(1, "the tenant's rules decide"),
     ],
   },

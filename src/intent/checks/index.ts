@@ -21,7 +21,7 @@ import { routeMeaning } from './route.ts';
 import { steeringChain } from './steering.ts';
 import { systemId } from './system-id.ts';
 import { onProviderNetwork, tierPrefix } from './tier-prefix.ts';
-import { trafficMeaning } from './traffic.ts';
+import { policyMeaning, trafficMeaning } from './traffic.ts';
 import { trunkVlans } from './trunk.ts';
 import { attachedVlan, device } from './vlan-attachment.ts';
 
@@ -30,7 +30,7 @@ const all: { [K in Kind]: readonly Concern<K>[] } = {
   hypervisor: [systemId],
   quota: [],
   tenant: [],
-  policy: [trafficMeaning],
+  policy: [policyMeaning],
   'provider-network': [segment],
   'ip-pool': [pool],
   trunk: [trunkVlans],

@@ -108,11 +108,11 @@ export function judgeSubnet(
  * A prefix that packets are matched with: anything but what lies whole in a special block. 0.0.0.0/0 and ::/0 are
  * everything of their version. Undefined, and an error told, for any other.
  */
-export function judgeMatch(text: string, field: string, report: Report): IpPrefix | undefined {
+export function judgeMatch(text: string, field: string, report: Report, except?: IpPrefix): IpPrefix | undefined {
   const prefix = judgePrefix(text, field, report);
   if (prefix === undefined) return undefined;
   const block = special.find((s) => containsIpPrefix(s.prefix, prefix));
-  if (block === undefined) return prefix;
+  if (block === undefined || (except !== undefined && containsIpPrefix(except, prefix))) return prefix;
   report(field, 'address.not-unicast', `${text} is ${block.what}; unicast addresses are needed`);
   return undefined;
 }

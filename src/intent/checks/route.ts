@@ -5,6 +5,7 @@
 import { canonicalIp, canonicalIpPrefix, containsIpPrefix, hostPrefix, isIn, parseIp, parseIpPrefix } from '../ip.ts';
 import type { Path, Resource } from '../model.ts';
 import type { State } from '../state.ts';
+import { transitPrefix } from '../transit.ts';
 import { cidrOf, prefixesOf } from '../versions.ts';
 import type { Concern } from './concern.ts';
 import { isOfPort } from './next-hops.ts';
@@ -22,7 +23,7 @@ export const routeMeaning: Concern<'route'> = {
 
   judge(spec, report) {
     const destination = judgeMatch(spec.destination, '/destination', report);
-    const nextHop = judgeAddress(spec.nextHop, '/nextHop', report);
+    const nextHop = judgeAddress(spec.nextHop, '/nextHop', report, transitPrefix);
     if (destination !== undefined && nextHop !== undefined && destination.family !== nextHop.family)
       report('/nextHop', 'address.family-mismatch', `${spec.nextHop} and ${spec.destination} are of two IP versions`);
   },
@@ -43,10 +44,15 @@ export const routeMeaning: Concern<'route'> = {
   },
 
   // Also when it is the same as before: the port may be another, and leave it to this one to tell.
-  conclude({ state }, draft, _, report) {
+  conclude({ state, restrictedAllowed }, draft, _, report) {
     const { parent, path, spec } = draft;
     const destination = parseIpPrefix(spec.destination)!;
     const nextHop = parseIp(spec.nextHop)!;
+    // Of transit tiers a tenant knows nothing, and is told what is said of any link-local address.
+    if (!restrictedAllowed && isIn(transitPrefix, nextHop)) {
+      judgeAddress(spec.nextHop, '/nextHop', report);
+      return;
+    }
     const around = tiersAt(state, parent, destination).find((tier) =>
       prefixesOf(tier.spec).some((prefix) => containsIpPrefix(prefix, destination)),
     );

@@ -1,8 +1,9 @@
 /** What rules, policies and steering say of packets: what the protocol allows to be said, and ends that can meet. */
-import { canonicalIpPrefix } from '../ip.ts';
+import { canonicalIpPrefix, type IpPrefix } from '../ip.ts';
 import { canonicalProtocol, withPorts } from '../protocols.ts';
 import { largestPort, parseNumberRange, type Range } from '../ranges.ts';
 import type { Icmp, RuleEnd } from '../resources/traffic.ts';
+import { transitPrefix } from '../transit.ts';
 import type { Family } from '../versions.ts';
 import type { Report } from './concern.ts';
 import { judgeMatch } from './prefixes.ts';
@@ -35,31 +36,41 @@ export const trafficMeaning = {
     }
   },
 
-  judge(spec: Readonly<Traffic>, report: Report) {
-    const { protocol = 'any', ports, icmp } = spec;
-    if (canonicalProtocol(protocol) === undefined)
-      report('/protocol', 'request.invalid', `${protocol} is no protocol: a name, or a number of 0 to 255`);
-    if (ports !== undefined && !withPorts.has(protocol))
-      report('/ports', 'request.invalid', `Protocol ${protocol} has no ports: tcp, udp and sctp have`);
-    ports?.forEach((range, i) => {
-      if (parsePortRange(range) === undefined)
-        report(
-          `/ports/${i}`,
-          'request.invalid',
-          `${range} is not a port of 1 to 65535, or two with the lower one first`,
-        );
-    });
-    if (icmp !== undefined && protocol !== 'icmp' && protocol !== 'icmpv6')
-      report('/icmp', 'request.invalid', `ICMP type and code need protocol icmp or icmpv6, not ${protocol}`);
-    judgeFamilies(spec, protocol, report);
-  },
+  judge: (spec: Readonly<Traffic>, report: Report): void => judge(spec, report),
 };
 
+/** Policies may speak of transit tiers too. */
+export const policyMeaning = {
+  ...trafficMeaning,
+  judge: (spec: Readonly<Traffic>, report: Report): void => judge(spec, report, transitPrefix),
+};
+
+/** @param except part of what is no address of traffic, which may be named all the same */
+function judge(spec: Readonly<Traffic>, report: Report, except?: IpPrefix): void {
+  const { protocol = 'any', ports, icmp } = spec;
+  if (canonicalProtocol(protocol) === undefined)
+    report('/protocol', 'request.invalid', `${protocol} is no protocol: a name, or a number of 0 to 255`);
+  if (ports !== undefined && !withPorts.has(protocol))
+    report('/ports', 'request.invalid', `Protocol ${protocol} has no ports: tcp, udp and sctp have`);
+  ports?.forEach((range, i) => {
+    if (parsePortRange(range) === undefined)
+      report(`/ports/${i}`, 'request.invalid', `${range} is not a port of 1 to 65535, or two with the lower one first`);
+  });
+  if (icmp !== undefined && protocol !== 'icmp' && protocol !== 'icmpv6')
+    report('/icmp', 'request.invalid', `ICMP type and code need protocol icmp or icmpv6, not ${protocol}`);
+  judgeFamilies(spec, protocol, report, except);
+}
+
 /** Packets have one IP version: the protocol's, and that of both ends. */
-function judgeFamilies({ from, to }: Readonly<Traffic>, protocol: string, report: Report): void {
+function judgeFamilies(
+  { from, to }: Readonly<Traffic>,
+  protocol: string,
+  report: Report,
+  except: IpPrefix | undefined,
+): void {
   const only = familyOfProtocol[protocol];
-  const sources = judgeEnd(from, '/from', only, protocol, report);
-  const destinations = judgeEnd(to, '/to', only, protocol, report);
+  const sources = judgeEnd(from, '/from', only, protocol, report, except);
+  const destinations = judgeEnd(to, '/to', only, protocol, report, except);
   if (sources === undefined || destinations === undefined || sources.some((family) => destinations.includes(family)))
     return;
   const field = to.cidr === undefined ? '/to/cidrs' : '/to/cidr';
@@ -77,6 +88,7 @@ function judgeEnd(
   only: Family | undefined,
   protocol: string,
   report: Report,
+  except: IpPrefix | undefined,
 ): Family[] | undefined {
   const single = end.cidr !== undefined;
   const texts = single ? [end.cidr!] : end.cidrs;
@@ -89,7 +101,7 @@ function judgeEnd(
       sound = false;
       report(...error);
     };
-    const prefix = judgeMatch(text, where, tell);
+    const prefix = judgeMatch(text, where, tell, except);
     if (texts.indexOf(text) < i) tell(where, 'request.invalid', `${text} is there twice`);
     if (prefix === undefined) return;
     found.add(prefix.family);

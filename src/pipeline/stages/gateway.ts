@@ -20,6 +20,8 @@ export type TierFacts = {
   gateways: readonly Ip[];
   /** Bytes of an IP packet; larger ones are not routed. */
   mtu: number | undefined;
+  /** Nobody beyond the tier is to know of it. */
+  transit: boolean;
 };
 
 const echo = { v4: { request: 8, reply: 0 }, v6: { request: 128, reply: 129 } } as const;
@@ -44,10 +46,11 @@ export function answerEcho(tier: TierFacts): Flow[] {
       table: tables.Gateway.id,
       priority: 100,
       cookie: cookie(tables.Gateway.id, tier.number),
-      // A link-local address means something within its tier only.
-      match: isLinkLocal(ip)
-        ? matching(unicast, registers.tier, tier.tier)
-        : matching(unicast, registers.network, tier.network),
+      // A link-local address means something within its tier only; so does one of a transit tier.
+      match:
+        isLinkLocal(ip) || tier.transit
+          ? matching(unicast, registers.tier, tier.tier)
+          : matching(unicast, registers.network, tier.network),
       actions: [
         { type: 'push', source: whole('eth_src') },
         { type: 'push', source: whole('eth_dst') },

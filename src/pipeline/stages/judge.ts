@@ -8,7 +8,7 @@ import type { Action, Flow, Match } from '../flow.ts';
 import { load, matching, registers } from '../registers.ts';
 import { tables } from '../tables.ts';
 import { ownFlow } from './conntrack.ts';
-import { type IpPrefix, ipProtocol } from './ports.ts';
+import { type IpPrefix, ipProtocol, toPrefix } from './ports.ts';
 
 /** Part of a port space; a mask of 0 is everything. */
 export type Masked = { value: number; mask: number };
@@ -101,4 +101,9 @@ export function judgeNetwork(number: number, network: number, denyEpoch: number,
 /** What no policy decides, rules do. */
 export function afterPolicies(): Flow {
   return ownFlow(tables.Policies, 1, {}, [], tables.Rules);
+}
+
+/** A transit tier is not the tenant's: only policies let anything begin that is for an address there. */
+export function refuseTransit(network: number, prefix: IpPrefix): Flow {
+  return ownFlow(tables.Policies, 2, matching(toPrefix(prefix), registers.network, network), []);
 }

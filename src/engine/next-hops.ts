@@ -165,8 +165,8 @@ export class NextHops {
       const pool = this.#options.view.getAs('ip-pool', path);
       const from = pool === undefined ? undefined : this.#asker(path, asking.unanswered);
       if (pool === undefined || from === undefined) {
-        // Nobody can ask: whoever gets a patch says so.
-        asking.next = now + pause.answered;
+        // Nobody can ask: whoever gets a patch says so, but its switch may not be connected by then.
+        asking.next = now + (known ? pause.answered : pause.first);
         continue;
       }
       for (const [hypervisor, at] of asking.asked) if (now - at > answerTime) asking.asked.delete(hypervisor);

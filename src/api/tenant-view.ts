@@ -16,6 +16,13 @@ const words: Record<string, Words> = {
     reason: 'NotConnected',
     message: 'A host that serves it cannot be reached; what was programmed there goes on working',
   },
+  'Placed=True': { reason: 'Placed', message: 'It is where it is served' },
+  'Placed=False': { reason: 'NotServed', message: 'Nothing can serve it at the moment; the operator has been told' },
+  GatewayPlaced: { reason: 'Placed', message: 'Its way out and its services are where the operator has them' },
+  NextHopResolved: {
+    reason: 'NotResolved',
+    message: 'The way from its pool to outside is not known yet; the operator has been told',
+  },
   Rejected: { reason: 'Refused', message: 'A switch refused part of it; the operator has been told' },
 };
 

@@ -4,7 +4,7 @@
  * never meet another's.
  */
 import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
-import { generatedMac } from '../intent/addresses.ts';
+import { generatedMac, publicMac } from '../intent/addresses.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
 import type { NatRuleSpec } from '../intent/resources/nat-rule.ts';
 import { parentPath } from '../inventory/paths.ts';
@@ -149,7 +149,7 @@ function addressAt(
   return {
     number: address.number,
     address: ipv4(address.spec.address),
-    mac: generatedMac(address.number),
+    mac: publicMac(ipv4(address.spec.address)),
     network,
     patch,
     zone,

@@ -31,6 +31,13 @@ export function arpRequest(from: number, target: number): Uint8Array {
   return bytes;
 }
 
+/** A broadcast by which the address says under which MAC it is (RFC 5227 section 3). */
+export function arpAnnouncement(mac: number, address: number): Uint8Array {
+  const bytes = arpRequest(mac, address);
+  new DataView(bytes.buffer).setUint32(28, address);
+  return bytes;
+}
+
 /** Undefined for anything else, and for what is cut short. */
 export function parseArp(bytes: Uint8Array): ArpMessage | undefined {
   if (bytes.length < length) return undefined;

@@ -16,6 +16,7 @@ import type { PlacementEffect } from '../inventory/placement.ts';
 import type { Zones } from '../inventory/zones.ts';
 import type { Progress } from '../reconcile/progress.ts';
 import type { Store } from '../store/store.ts';
+import { Announcements } from './announcements.ts';
 import { hypervisorFields } from './naming.ts';
 import { type LearntHop, NextHops } from './next-hops.ts';
 import { Patches } from './patches.ts';
@@ -61,6 +62,7 @@ export class Engine {
   readonly patches: Patches;
   readonly nextHops: NextHops;
   readonly wayOut: WayOut;
+  readonly #announcements: Announcements;
   readonly #view: View;
   readonly #records: Records;
   readonly #plugin: SwitchPlugin;
@@ -116,6 +118,7 @@ export class Engine {
       learnt: (pool, hop) => this.push({ type: 'nextHop', pool, hop }),
     });
     const { state } = this;
+    this.#announcements = new Announcements({ state, progress, plugin, log, now: options.now ?? Date.now });
     this.compiler = new Compiler(state, (flows, meters) => plugin.encode(flows, meters));
     this.wayOut = new WayOut({
       view,
@@ -230,6 +233,7 @@ export class Engine {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.nextHops.stop();
+    this.#announcements.stop();
     this.#records.stop();
     this.#queue = [];
     await this.idle();
@@ -270,10 +274,14 @@ export class Engine {
     });
     this.wayOut.carryOut();
     // What was placed may have moved static NAT, or ended the use of a network. Mostly there is nothing to be written.
-    this.wayOut.decide([]);
+    this.wayOut.decide();
     await this.#records.persist();
     this.wayOut.carryOut();
     for (const h of this.patches.settle()) this.#awaitPatches(h);
+    for (const h of this.fleet.takeRivals()) {
+      const path = this.fleet.get(h)?.resource.path;
+      if (path !== undefined) this.#touched.add(path);
+    }
     for (const h of this.bindings.placement.takeOtherPairs()) this.compiler.mark(`failover:${h}`);
     for (const h of this.tunnels.settle()) this.#tunnelsTold.add(h);
     const delta = this.compiler.flush();
@@ -467,6 +475,7 @@ export class Engine {
       if (s.unit.startsWith('tunnel/')) for (const h of s.on) this.#progress.tunnelsSent(h, sequence);
     for (const h of this.#patchesTold) if (on.has(h)) this.#progress.tunnelsSent(h, sequence);
     if (targets.length > 0) this.#plugin.apply({ sequence, set: delta.set, remove: delta.remove });
+    this.#announcements.take(delta, sequence);
     this.onPass?.({ sequence, on: targets, deleted, touched });
   }
 

@@ -14,7 +14,7 @@ import {
   type ServicesMessage,
 } from '../drivers/gateway-services.ts';
 import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
-import { formatMac, generatedMac } from '../intent/addresses.ts';
+import { formatMac, parseIpv4, publicMac } from '../intent/addresses.ts';
 import type { Commit, Path, Resource, ResourceChange } from '../intent/model.ts';
 import { parentPath } from '../inventory/paths.ts';
 
@@ -263,7 +263,7 @@ function publicAddresses(state: CompileState, network: Path): ServedNetwork['pub
   for (const address of state.view.children('public-ip', network)) {
     const patch = patchKeyOf(state, address);
     if (patch === undefined || !isAtGateways(state, address)) continue;
-    found.push({ address: address.spec.address, mac: formatMac(generatedMac(address.number)), patch });
+    found.push({ address: address.spec.address, mac: formatMac(publicMac(parseIpv4(address.spec.address)!)), patch });
   }
   return found.sort((a, b) => (a.address < b.address ? -1 : 1));
 }

@@ -7,6 +7,7 @@ import type { Path, Resource, View } from '../intent/model.ts';
 import type { Condition, State, Status, StatusSource } from '../reconcile/contract.ts';
 import type { Progress, Touch } from '../reconcile/progress.ts';
 import type { Engine } from './engine.ts';
+import { deviceBoundness, switchesOfAddress, wayOutConditions } from './way-out-conditions.ts';
 
 type Refusals = Map<HypervisorNumber, Rejection>;
 
@@ -161,6 +162,7 @@ export class StatusBoard implements StatusSource {
     this.#disturb([
       ...(member === undefined ? [] : [member.resource.path]),
       ...engine.bindings.placement.portsOn(hypervisor),
+      ...engine.wayOut.dependants(hypervisor),
     ]);
   }
 
@@ -168,19 +170,24 @@ export class StatusBoard implements StatusSource {
     const { placement } = this.#options.engine.bindings;
     switch (resource.kind) {
       case 'port':
-        return placement.get(resource.path) === undefined ? [] : placement.hostsOfNetwork(resource.parent);
+        return placement.get(resource.path) === undefined ? [] : placement.reachOfNetwork(resource.parent);
       case 'network':
-        return placement.hostsOfNetwork(resource.path);
+        return placement.reachOfNetwork(resource.path);
       case 'tier':
+      case 'route':
+        return placement.reachOfNetwork(resource.parent);
       case 'group':
       case 'rule':
-      case 'route':
       case 'steering':
-      case 'reservation':
-      case 'vlan-attachment':
-      case 'public-ip':
-      case 'nat-rule':
         return placement.hostsOfNetwork(resource.parent);
+      case 'vlan-attachment':
+        return placement.gatewaysOf(resource.parent);
+      case 'public-ip':
+        return switchesOfAddress(this.#options.view, this.#options.engine, resource.path);
+      case 'nat-rule': {
+        const address = `${resource.parent}/public-ips/${resource.spec.publicIp}`;
+        return switchesOfAddress(this.#options.view, this.#options.engine, address);
+      }
       case 'peering': {
         const networks = resource.spec.networks.map((name) => `${resource.parent}/networks/${name}`);
         return [...new Set(networks.flatMap((network) => placement.hostsOfNetwork(network)))];
@@ -196,6 +203,7 @@ export class StatusBoard implements StatusSource {
         return resource.spec.admission === 'lost' ? [] : [resource.id];
       case 'offering':
       case 'quota':
+      case 'reservation':
       case 'provider-network':
       case 'ip-pool':
       case 'trunk':
@@ -207,7 +215,8 @@ export class StatusBoard implements StatusSource {
     const found: { condition: Condition; state: State }[] = [];
     const { engine } = this.#options;
     if (resource.kind === 'port') {
-      found.push(this.#boundness(resource));
+      if (resource.spec.attachment !== undefined) found.push(deviceBoundness(engine, resource));
+      else found.push(this.#boundness(resource));
       for (const c of engine.bindings.conflicts(resource)) {
         // Nobody else has it: it is not bound there for another reason.
         if (c.hypervisor === engine.lacksZone.get(resource.path)) continue;
@@ -248,6 +257,7 @@ export class StatusBoard implements StatusSource {
     if (resource.kind === 'network') {
       for (const c of this.#options.servicesOf(resource)) found.push({ condition: c, state: 'degraded' });
     }
+    found.push(...wayOutConditions(this.#options.view, engine, resource));
     if (resource.kind === 'hypervisor') {
       const { admission } = resource.spec;
       found.push({

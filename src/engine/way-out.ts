@@ -94,17 +94,25 @@ export class WayOut {
     for (const { path } of view.children('ip-pool', '')) mark(`ip-pool:${path}:${hypervisor}`);
   }
 
+  /** Objects of the way out whose status depends on the hypervisor. */
+  *dependants(hypervisor: HypervisorNumber): Iterable<Path> {
+    const { view, placement } = this.#options;
+    for (const network of placement.servedBy(hypervisor)) {
+      yield network;
+      yield* ofNetwork(view, network);
+    }
+    for (const port of placement.portsOn(hypervisor)) yield* published(view, port);
+  }
+
   /** A port was bound, moved or unbound. */
   placed({ port, networkHosts }: PlacementEffect): void {
     const { view, placement, touched } = this.#options;
     const network = parentPath(port);
     // With the first port a network is in use, and with the last it ends.
     if (networkHosts && placement.hostsOfNetwork(network).length <= 1) this.gateways.touch(network);
-    for (const r of view.referrers(port)) {
-      if (r.kind !== 'nat-rule') continue;
+    for (const path of published(view, port)) {
       this.natZones.touch(network);
-      touched(r.path);
-      touched(`${network}/public-ips/${r.spec.publicIp}`);
+      touched(path);
     }
   }
 
@@ -119,11 +127,14 @@ export class WayOut {
       if (before.get(key) !== ofports.get(key)) this.#patchChanged(member.number, key);
   }
 
-  /** Decides what is open. What that needs is not durable yet. @param expected networks that are about to have ports */
-  decide(expected: readonly Path[]): void {
-    for (const effect of this.gateways.settle(expected)) this.#gatewaysChanged(effect);
+  /**
+   * Decides what is open. What that needs is not durable yet. @param expected networks that are about to have ports; undefined:
+   * ports are where they are to be
+   */
+  decide(expected?: readonly Path[]): void {
+    for (const effect of this.gateways.settle(expected ?? [])) this.#gatewaysChanged(effect);
     for (const decision of this.devices.decide()) this.#giveZones(decision);
-    for (const network of this.natZones.settle()) this.#options.mark(`gateway:${network}`);
+    for (const network of this.natZones.settle(expected === undefined)) this.#options.mark(`gateway:${network}`);
   }
 
   /** What was decided, once it is durable. */
@@ -142,8 +153,7 @@ export class WayOut {
     const { network } = effect;
     markGateways(effect);
     touched(network);
-    for (const kind of ['public-ip', 'nat-rule', 'vlan-attachment'] as const)
-      for (const { path } of view.children(kind, network)) touched(path);
+    for (const path of ofNetwork(view, network)) touched(path);
     for (const h of effect.tenantHosts) tunnels.reconsider(h);
     if (effect.tenantHosts.length > 0)
       for (const peer of placement.hostsOfTenant(parentPath(network))) tunnels.reconsider(peer);
@@ -196,9 +206,22 @@ export class WayOut {
     for (const network of open) {
       mark(`gateway:${network}`);
       this.natZones.touch(network);
-      for (const kind of ['public-ip', 'nat-rule'] as const)
-        for (const { path } of view.children(kind, network)) touched(path);
+      for (const path of ofNetwork(view, network)) touched(path);
     }
+  }
+}
+
+function* ofNetwork(view: View, network: Path): Iterable<Path> {
+  for (const kind of ['public-ip', 'nat-rule', 'vlan-attachment'] as const)
+    for (const { path } of view.children(kind, network)) yield path;
+}
+
+/** NAT rules that lead to the port, and their addresses. */
+function* published(view: View, port: Path): Iterable<Path> {
+  for (const r of view.referrers(port)) {
+    if (r.kind !== 'nat-rule') continue;
+    yield r.path;
+    yield `${r.parent}/public-ips/${r.spec.publicIp}`;
   }
 }
 

@@ -33,6 +33,10 @@ export class Fleet {
   readonly #byNumber = new Map<HypervisorNumber, Member>();
   readonly #bySystemId = new Map<string, Member>();
   readonly #byPath = new Map<Path, Member>();
+  /** Who claims each encapsulation address. */
+  readonly #byEncap = new Map<string, Set<HypervisorNumber>>();
+  /** Hypervisors that share theirs with others, or with others than before, since they were last asked for. */
+  #rivals = new Set<HypervisorNumber>();
   /** Connected but not approved. */
   readonly #seen = new Map<string, ChassisFacts>();
   /** What the compiler reads: number -> resource number. */
@@ -63,6 +67,7 @@ export class Fleet {
     this.#bySystemId.set(systemId, member);
     this.#byPath.set(resource.path, member);
     this.programmed.set(member.number, resource.number);
+    this.#claimEncap(member.number, member.facts?.encapIp);
     return member;
   }
 
@@ -73,6 +78,7 @@ export class Fleet {
     this.#bySystemId.delete(member.resource.spec.systemId);
     this.#byPath.delete(member.resource.path);
     this.programmed.delete(number);
+    this.#leaveEncap(number, member.facts?.encapIp);
     return member;
   }
 
@@ -82,6 +88,10 @@ export class Fleet {
     if (member === undefined) {
       this.#seen.set(facts.systemId, facts);
       return undefined;
+    }
+    if (member.facts?.encapIp !== facts.encapIp) {
+      this.#leaveEncap(member.number, member.facts?.encapIp);
+      this.#claimEncap(member.number, facts.encapIp);
     }
     member.facts = facts;
     member.present = true;
@@ -112,6 +122,35 @@ export class Fleet {
 
   all(): Iterable<Member> {
     return this.#byNumber.values();
+  }
+
+  /** Others that claim its encapsulation address too. */
+  encapRivals(number: HypervisorNumber): HypervisorNumber[] {
+    const encapIp = this.#byNumber.get(number)?.facts?.encapIp;
+    const claimants = encapIp === undefined ? undefined : this.#byEncap.get(encapIp);
+    return claimants === undefined ? [] : [...claimants].filter((h) => h !== number);
+  }
+
+  /** Hypervisors of which `encapRivals` may have changed since the last call. */
+  takeRivals(): ReadonlySet<HypervisorNumber> {
+    const rivals = this.#rivals;
+    if (rivals.size > 0) this.#rivals = new Set();
+    return rivals;
+  }
+
+  #claimEncap(number: HypervisorNumber, encapIp: string | undefined): void {
+    if (encapIp === undefined) return;
+    const claimants = this.#byEncap.get(encapIp) ?? new Set();
+    claimants.add(number);
+    this.#byEncap.set(encapIp, claimants);
+    if (claimants.size > 1) for (const h of claimants) this.#rivals.add(h);
+  }
+
+  #leaveEncap(number: HypervisorNumber, encapIp: string | undefined): void {
+    const claimants = encapIp === undefined ? undefined : this.#byEncap.get(encapIp);
+    if (encapIp === undefined || claimants?.delete(number) !== true) return;
+    for (const h of [number, ...claimants]) this.#rivals.add(h);
+    if (claimants.size === 0) this.#byEncap.delete(encapIp);
   }
 
   name(number: HypervisorNumber): string {

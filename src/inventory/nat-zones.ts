@@ -55,18 +55,22 @@ export class NatZones {
     return this.#lacking.get(network) ?? nowhere;
   }
 
-  /** Allocates and retires what is open. @returns networks that have other zones now */
-  settle(): Path[] {
+  /**
+   * Allocates what is open, and retires it. @param placed ports are where they are to be; while they are not, nothing is
+   * retired, and it stays open. @returns networks that have other zones now
+   */
+  settle(placed: boolean): Path[] {
     const changed: Path[] = [];
-    for (const network of this.#open) if (this.#settle(network)) changed.push(network);
-    this.#open.clear();
+    for (const network of this.#open) if (this.#settle(network, placed)) changed.push(network);
+    if (placed) this.#open.clear();
     return changed;
   }
 
-  #settle(network: Path): boolean {
+  #settle(network: Path, placed: boolean): boolean {
     const uid = this.#view.getAs('network', network)?.uid;
     const before = this.#held.get(network);
     const wanted = new Set(uid === undefined ? [] : this.#homes(network));
+    if (!placed && before?.uid === uid) for (const h of before?.on ?? []) wanted.add(h);
     let changed = false;
     for (const h of before?.on ?? []) {
       if (wanted.has(h) && before?.uid === uid) continue;

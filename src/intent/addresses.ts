@@ -55,3 +55,18 @@ export function isMulticastMac(mac: number): boolean {
 export function generatedMac(resourceNumber: number): number {
   return 0x0a * 2 ** 40 + resourceNumber;
 }
+
+/** First two octets of the MACs of public addresses, locally administered. */
+const publicPrefix = 0x0e4b;
+
+/**
+ * MAC under which a provider network knows a public address: `0e:4b` and the address itself, so that it stays the same
+ * whoever has the address, and nobody's ARP cache is ever wrong. @param ipv4 32 bits
+ */
+export function publicMac(ipv4: number): number {
+  return publicPrefix * 2 ** 32 + ipv4;
+}
+
+export function isPublicMac(mac: number): boolean {
+  return Math.floor(mac / 2 ** 32) === publicPrefix;
+}

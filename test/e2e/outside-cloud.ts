@@ -183,7 +183,7 @@ export function sharedOutsideCloud(): (
   };
 }
 
-/** Everything that tests ordered goes: public addresses, NAT rules, and rules but those of the cloud. */
+/** Everything that tests ordered goes: public addresses, NAT rules, and rules but those of the cloud; and every connection. */
 export async function clear({ lab, apply }: OutsideCloud): Promise<void> {
   const doomed: Resource[] = [];
   for (const tenant of tenants)
@@ -196,6 +196,7 @@ export async function clear({ lab, apply }: OutsideCloud): Promise<void> {
           doomed.push({ path: `${networkOf(tenant)}/${segment}/${name}`, delete: true });
     }
   if (doomed.length > 0) await apply(doomed);
+  await Promise.all(lab.hypervisors.map((h) => h.appctl('dpctl/flush-conntrack')));
 }
 
 /** A connection as conntrack of a switch has it. */

@@ -1,5 +1,5 @@
 /** MACs: unicast, unique in the tenant among ports and the routers of tiers; made from the resource number when left out. */
-import { formatMac, generatedMac, isMulticastMac, parseMac } from '../addresses.ts';
+import { formatMac, generatedMac, isMulticastMac, isPublicMac, parseMac } from '../addresses.ts';
 import type { Path } from '../model.ts';
 import { tenantOf } from '../path.ts';
 import type { State } from '../state.ts';
@@ -36,6 +36,7 @@ export function judgeMac(text: string, field: string, report: Report): void {
   if (mac === 0) report(field, 'address.invalid', `${text} is no address: all bits are 0`);
   else if (isMulticastMac(mac))
     report(field, 'address.invalid', `${text} is a multicast address: the lowest bit of the first octet is set`);
+  else if (isPublicMac(mac)) report(field, 'address.invalid', `${text} is the MAC of a public address`);
 }
 
 /** The router of a tier has the MAC `generatedMac(tier.number)`. */

@@ -1,31 +1,49 @@
-/** Who touches what and who meets whom, and what each change says it has touched, against a plain look at all bound ports. */
+/** Who touches what and who meets whom, and what each change says it has touched, against a plain look at all bound ports and gateways. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Bound, Placement } from '../../src/inventory/placement.ts';
+import { type Bound, homesOf, Placement } from '../../src/inventory/placement.ts';
 
 const tenants = ['tenants/a', 'tenants/b'];
 const networks = tenants.flatMap((tenant) => ['n', 'm'].map((name) => `${tenant}/networks/${name}`));
 const ports = networks.flatMap((network) => ['p', 'q', 'r'].map((name) => `${network}/ports/${name}`));
 const hypervisors = Array.from({ length: 12 }, (_, i) => i + 1);
 
-/** Bound ports, and nothing else: everything is worked out from them when asked. */
+/** Bound ports and gateways, and nothing else: everything is worked out from them when asked. */
 class Model {
   readonly bound = new Map<string, Bound>();
+  readonly gateways = new Map<string, number[]>();
 
   hosts(below: string): number[] {
-    const found = [...this.bound]
-      .filter(([port]) => port.startsWith(`${below}/`))
-      .map(([, { hypervisor }]) => hypervisor);
-    return ascending(found);
+    const found = [...this.bound].filter(([port]) => port.startsWith(`${below}/`)).flatMap(([, at]) => homesOf(at));
+    return ascending(found.map(({ hypervisor }) => hypervisor));
+  }
+
+  reach(below: string): number[] {
+    const gateways = [...this.gateways].filter(([network]) => `${network}/`.startsWith(`${below}/`));
+    return ascending([...this.hosts(below), ...gateways.flatMap(([, of]) => of)]);
   }
 
   portsOn(hypervisor: number): string[] {
-    return [...this.bound].filter(([, at]) => at.hypervisor === hypervisor).map(([port]) => port);
+    return [...this.bound]
+      .filter(([, at]) => homesOf(at).some((h) => h.hypervisor === hypervisor))
+      .map(([port]) => port);
+  }
+
+  served(hypervisor: number): string[] {
+    return [...this.gateways].filter(([, of]) => of.includes(hypervisor)).map(([network]) => network);
   }
 
   peersOf(hypervisor: number): number[] {
-    const shared = tenants.map((tenant) => this.hosts(tenant)).filter((hosts) => hosts.includes(hypervisor));
+    const shared = tenants.map((tenant) => this.reach(tenant)).filter((hosts) => hosts.includes(hypervisor));
     return ascending(shared.flat()).filter((h) => h !== hypervisor);
+  }
+
+  pairsAt(hypervisor: number): string[] {
+    const pairs = networks.filter((network) => {
+      const of = this.gateways.get(network) ?? [];
+      return of.length === 2 && of[0] !== hypervisor && this.reach(network).includes(hypervisor);
+    });
+    return [...new Set(pairs.map((network) => `${this.gateways.get(network)}`))].sort();
   }
 }
 
@@ -37,46 +55,95 @@ function differing(a: readonly number[], b: readonly number[]): number[] {
   return ascending([...a.filter((h) => !b.includes(h)), ...b.filter((h) => !a.includes(h))]);
 }
 
-const place: fc.Arbitrary<Bound> = fc.record({
-  hypervisor: fc.constantFrom(...hypervisors),
-  interface: fc.constantFrom('v1', 'v2'),
+const home = {
   ofport: fc.integer({ min: 0, max: 2 }),
   zone: fc.integer({ min: 1024, max: 1026 }),
-});
+};
+
+const place: fc.Arbitrary<Bound> = fc
+  .record({
+    at: fc.uniqueArray(fc.constantFrom(...hypervisors), { minLength: 1, maxLength: 2 }),
+    interface: fc.constantFrom('v1', 'v2'),
+    first: fc.record(home),
+    second: fc.record(home),
+  })
+  .map(({ at: [hypervisor, other], first, second, ...more }) => ({
+    hypervisor: hypervisor!,
+    ...first,
+    ...more,
+    ...(other === undefined ? {} : { standby: { hypervisor: other, ...second } }),
+  }));
 
 const steps = fc.array(
-  fc.record({ port: fc.constantFrom(...ports), to: fc.option(place, { nil: undefined, freq: 3 }) }),
+  fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc.record({ port: fc.constantFrom(...ports), to: fc.option(place, { nil: undefined, freq: 3 }) }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        network: fc.constantFrom(...networks),
+        gateways: fc.uniqueArray(fc.constantFrom(1, 2, 3, 4), { maxLength: 2 }),
+      }),
+    },
+  ),
   { maxLength: 60 },
 );
 
-test('every index is what the bound ports give, and an effect names what has changed and nothing else', () => {
+test('every index is what the bound ports and gateways give, and an effect names what has changed and nothing else', () => {
   fc.assert(
     fc.property(steps, (moves) => {
       const placement = new Placement();
       const model = new Model();
-      for (const { port, to } of moves) {
-        const [tenant, network] = [port.split('/').slice(0, 2).join('/'), port.split('/').slice(0, 4).join('/')];
-        const before = [model.hosts(network), model.hosts(tenant)] as const;
-        const effect = to === undefined ? placement.unbind(port) : placement.bind(port, to);
-        if (to === undefined) model.bound.delete(port);
-        else model.bound.set(port, to);
-
-        const came = differing(before[1], model.hosts(tenant));
-        expect(effect.port).toBe(port);
-        expect(ascending(effect.tenantHosts)).toEqual(came);
-        expect(effect.networkHosts).toBe(differing(before[0], model.hosts(network)).length > 0);
+      for (const move of moves) {
+        const path = 'port' in move ? move.port : move.network;
+        const [tenant, network] = [path.split('/').slice(0, 2).join('/'), path.split('/').slice(0, 4).join('/')];
+        const before = [model.hosts(network), model.reach(tenant)] as const;
+        const pairs = new Map(hypervisors.map((one) => [one, model.pairsAt(one)]));
+        if ('port' in move) {
+          const { port, to } = move;
+          const effect = to === undefined ? placement.unbind(port) : placement.bind(port, to);
+          if (to === undefined) model.bound.delete(port);
+          else model.bound.set(port, to);
+          expect(effect.port).toBe(port);
+          // One of two homes may go and come.
+          const came = differing(before[1], model.reach(tenant));
+          expect(came.filter((one) => !effect.tenantHosts.includes(one))).toEqual([]);
+          if (to?.standby === undefined) expect(ascending(effect.tenantHosts)).toEqual(came);
+          if (differing(before[0], model.hosts(network)).length > 0) expect(effect.networkHosts).toBe(true);
+        } else {
+          const roles = new Set(hypervisors.filter((one) => model.served(one).length > 0));
+          const known = model.gateways.get(network) ?? [];
+          const effect = placement.setGateways(network, move.gateways);
+          if (move.gateways.length === 0) model.gateways.delete(network);
+          else model.gateways.set(network, move.gateways);
+          expect(effect.before).toEqual(known);
+          expect(ascending(effect.tenantHosts)).toEqual(differing(before[1], model.reach(tenant)));
+          const changed = hypervisors.filter((one) => roles.has(one) !== model.served(one).length > 0);
+          expect(ascending(effect.roles)).toEqual(changed);
+        }
+        const otherPairs = placement.takeOtherPairs();
+        for (const one of hypervisors) {
+          expect([...placement.pairsAt(one)].map(String).sort()).toEqual(model.pairsAt(one));
+          if (`${pairs.get(one)}` !== `${model.pairsAt(one)}`) expect(otherPairs.has(one)).toBe(true);
+          expect([...placement.servedBy(one)].sort()).toEqual(model.served(one).sort());
+          expect(placement.isGateway(one)).toBe(model.served(one).length > 0);
+        }
 
         expect(placement.size).toBe(model.bound.size);
         expect(new Map(placement.ports())).toEqual(model.bound);
         for (const one of ports) expect(placement.get(one)).toEqual(model.bound.get(one));
-        for (const one of tenants) expect(placement.hostsOfTenant(one)).toEqual(model.hosts(one));
+        for (const one of tenants) expect(placement.hostsOfTenant(one)).toEqual(model.reach(one));
         for (const one of networks) {
           expect(placement.hostsOfNetwork(one)).toEqual(model.hosts(one));
+          expect(placement.reachOfNetwork(one)).toEqual(model.reach(one));
+          expect(placement.gatewaysOf(one)).toEqual(model.gateways.get(one) ?? []);
           const there = [...model.bound.keys()].filter((path) => path.startsWith(`${one}/`));
           expect([...placement.boundPortsOf(one)].sort()).toEqual(there.sort());
         }
-        expect([...placement.networks()].sort()).toEqual(networks.filter((one) => model.hosts(one).length > 0).sort());
-        expect([...placement.tenants()].sort()).toEqual(tenants.filter((one) => model.hosts(one).length > 0).sort());
+        expect([...placement.networks()].sort()).toEqual(networks.filter((one) => model.reach(one).length > 0).sort());
+        expect([...placement.tenants()].sort()).toEqual(tenants.filter((one) => model.reach(one).length > 0).sort());
         for (const one of hypervisors) {
           expect([...placement.portsOn(one)].sort()).toEqual(model.portsOn(one).sort());
           const peers = model.peersOf(one);

@@ -2,18 +2,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Intent, Operation, Outcome } from '../../src/intent/intent.ts';
-import { loadState } from '../../src/intent/load.ts';
-import { encodeRecord, keyOf } from '../../src/intent/records.ts';
-import { type Staged, stage } from '../../src/intent/stage.ts';
-import { State } from '../../src/intent/state.ts';
 import { Problem } from '../../src/problems.ts';
-import { IdPools } from '../../src/store/ids.ts';
-import type { Entry } from '../../src/store/store.ts';
 import { groundwork, type Planned, transaction } from './arbitraries.ts';
 import { isTaken } from './reference-addresses.ts';
 import { bounds, numberOf, prefixesOf, v6 } from './reference-ip.ts';
 import { inside, judge, kindOf, type Model, nameOf, parentOf, targetsOf } from './reference-model.ts';
-import { admin, dump, everything, open } from './support.ts';
+import { expectStagingHolds } from './staging.ts';
+import { admin, everything, open } from './support.ts';
 
 /** Operations as they are to be sent, with the revisions there are. */
 function concrete(planned: Planned[], revisionOf: (path: string) => number | undefined): Operation[] {
@@ -136,53 +131,9 @@ describe('random transactions', () => {
   it('staged on each other are taken back without a trace, done again alike, and loaded alike', () => {
     fc.assert(
       fc.property(fc.array(fc.array(transaction, { minLength: 1, maxLength: 5 }), { maxLength: 8 }), (batches) => {
-        const state = new State();
-        const pools = new IdPools([]);
-        const written = new Map<string, Entry>();
-        let revision = 0;
-        const attempt = (operations: Operation[]): Staged | undefined => {
-          const untouched = dump(state);
-          try {
-            const surroundings = {
-              now: () => 7,
-              newUid: () => `uid${revision}`,
-              pools,
-              releasable: () => true,
-              largestMtu: 1_458,
-            };
-            return stage(state, operations, surroundings, { many: true, restrictedAllowed: true });
-          } catch (error) {
-            if (!(error instanceof Problem)) throw error;
-            expect(dump(state)).toEqual(untouched);
-            return undefined;
-          }
-        };
         const offerings: Operation = { op: 'put', path: 'offerings/basic', spec: { services: ['routing'] } };
-        for (const batch of [[[offerings, ...groundwork]], ...batches]) {
-          const before = dump(state);
-          const steps: { staged: Staged; shape: unknown }[] = [];
-          for (const one of batch) {
-            const operations = one.map((p) => ('operation' in p ? p.operation : p));
-            const staged = attempt(operations);
-            if (staged !== undefined) steps.push({ staged, shape: dump(state) });
-          }
-          for (const { staged } of steps.toReversed()) staged.log.undo();
-          expect(dump(state)).toEqual(before);
-          for (const { staged, shape } of steps) {
-            staged.log.redo();
-            expect(dump(state)).toEqual(shape);
-            revision++;
-            staged.ids?.commit(revision);
-            for (const resource of staged.puts) {
-              (resource as { revision: number }).revision = revision;
-              const key = keyOf(resource.path);
-              written.set(key, { key, value: encodeRecord(resource), revision });
-            }
-            for (const { path } of staged.deletes) written.delete(keyOf(path));
-          }
-          const entries = [...written.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
-          expect(dump(loadState(entries))).toEqual(dump(state));
-        }
+        const planned = batches.map((batch) => batch.map((one) => one.map(({ operation }) => operation)));
+        expectStagingHolds([[[offerings, ...groundwork]], ...planned]);
       }),
       { numRuns: 60 },
     );

@@ -54,7 +54,7 @@ export const pool: Concern<'ip-pool'> = {
   },
 
   release({ state, log }, { path, name, spec }, after) {
-    if (!equalJson(spec.tenants, after?.tenants))
+    if (after === undefined || !equalJson(spec.tenants, after.tenants))
       for (const tenant of openTo(spec)) log.writeIn(state.openPools, tenant, () => new SortedMap(), name, undefined);
     if (after === undefined || !sameRanges(spec, after))
       for (const range of rangesOf(spec)) log.write(state.poolWords, wordsKey(path, range), undefined);

@@ -1,5 +1,7 @@
 /** Figures of the engine and of the switches, for /metrics. */
 
+import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
+import type { Member } from '../inventory/fleet.ts';
 import type { Metric } from '../reconcile/contract.ts';
 import type { Progress } from '../reconcile/progress.ts';
 import type { DecisionCounts } from './decision-log.ts';
@@ -40,6 +42,36 @@ export function engineMetrics(engine: Engine, progress: Progress, status: Status
       help: 'Ports bound on each hypervisor',
       type: 'gauge',
       values: perHypervisor((n) => engine.bindings.placement.portsOn(n).size),
+    },
+    {
+      name: 'keyway_networks_in_charge',
+      help: 'Networks each hypervisor is the first gateway of',
+      type: 'gauge',
+      values: gatewayCounts(engine, members, (gateways, h) => gateways[0] === h),
+    },
+    {
+      name: 'keyway_networks_standing_by',
+      help: 'Networks each hypervisor is the second gateway of',
+      type: 'gauge',
+      values: gatewayCounts(engine, members, (gateways, h) => gateways[1] === h),
+    },
+    {
+      name: 'keyway_patches',
+      help: 'Patches of each hypervisor to bridges of physical networks',
+      type: 'gauge',
+      values: perHypervisor((n) => engine.patches.wanted(n).size - engine.patches.missing(n)),
+    },
+    {
+      name: 'keyway_patches_missing',
+      help: 'Patches each hypervisor should have and has not',
+      type: 'gauge',
+      values: perHypervisor((n) => engine.patches.missing(n)),
+    },
+    {
+      name: 'keyway_next_hop_questions_unanswered',
+      help: 'ARP requests to the next hop of each pool since its last answer',
+      type: 'gauge',
+      values: engine.nextHops.open().map(({ pool, unanswered }) => ({ labels: { pool }, value: unanswered })),
     },
     {
       name: 'keyway_revision_observed',
@@ -85,4 +117,20 @@ export function engineMetrics(engine: Engine, progress: Progress, status: Status
       values: [...counters.drift].map(([hypervisor, value]) => ({ labels: { hypervisor }, value })),
     },
   ];
+}
+
+/** Only of hypervisors that are gateways. */
+function gatewayCounts(
+  { bindings, fleet }: Engine,
+  members: readonly Member[],
+  counts: (gateways: readonly HypervisorNumber[], hypervisor: HypervisorNumber) => boolean,
+): Metric['values'] {
+  const { placement } = bindings;
+  return members
+    .filter(({ number, resource }) => resource.spec.gateway === true || placement.isGateway(number))
+    .map(({ number }) => {
+      let value = 0;
+      for (const network of placement.servedBy(number)) if (counts(placement.gatewaysOf(network), number)) value++;
+      return { labels: { hypervisor: fleet.name(number) }, value };
+    });
 }

@@ -39,10 +39,10 @@ export type NextHopOptions = {
   learnt(pool: Path, hop: LearntHop): void;
 };
 
-/** Milliseconds between questions: to who has answered, and to who has not, at first and later. */
-const pause = { answered: 30_000, first: 1_000, later: 10_000 };
-/** Questions at the first pace. */
-const eager = 10;
+/** Milliseconds between questions: to who has answered, and to who has not, at first, soon after, and later. */
+const pause = { answered: 30_000, soon: 200, first: 1_000, later: 10_000 };
+/** Questions at the first paces: the first may be gone before the flow is there that brings the answer. */
+const [most, eager] = [3, 10];
 /** Milliseconds in which an answer is taken. */
 const answerTime = 3_000;
 
@@ -92,6 +92,14 @@ export class NextHops {
   /** Questions that nobody has answered since the last answer; undefined: it is not asked for. */
   unanswered(pool: Path): number | undefined {
     return this.#asking.get(pool)?.unanswered;
+  }
+
+  /** Pools whose next hop is asked for, by name. */
+  open(): { pool: string; unanswered: number }[] {
+    return [...this.#asking].flatMap(([path, { unanswered }]) => {
+      const pool = this.#options.view.get(path)?.name;
+      return pool === undefined ? [] : [{ pool, unanswered }];
+    });
   }
 
   /** It may be asked for now: at once, where it is not known. */
@@ -161,7 +169,8 @@ export class NextHops {
       if (asking.next > now) continue;
       const known = this.#learnt.has(path);
       const isEager = asking.unanswered < eager;
-      asking.next = now + (isEager ? pause.first : known ? pause.answered : pause.later);
+      const first = asking.unanswered < most ? pause.soon : pause.first;
+      asking.next = now + (isEager ? first : known ? pause.answered : pause.later);
       const pool = this.#options.view.getAs('ip-pool', path);
       const from = pool === undefined ? undefined : this.#asker(path, asking.unanswered);
       if (pool === undefined || from === undefined) {

@@ -432,6 +432,38 @@ describe('objects', () => {
     );
   });
 
+  test('networks without a gateway, with one, with one or both away; next hops nobody knows', async () => {
+    const { core, fake } = cloud;
+    const network = 'tenants/t0/networks/n';
+    const put = async (path: string, spec: Record<string, unknown>) => {
+      await core.intent.transact([{ op: 'put', path, spec }], { restrictedAllowed: true });
+      await quiet(core);
+    };
+    await put('provider-networks/net', { physicalNetwork: 'phys' });
+    await put('ip-pools/public', { providerNetwork: 'net', cidr: '203.0.113.0/24', gateway: '203.0.113.1' });
+    await put(`${network}/public-ips/front`, {});
+    const gateways = async () => of(await doctor(), 'network.gateways').filter(({ object }) => object === network);
+    expect(await gateways()).toMatchObject([{ state: 'fail', found: 'it has 1 public addresses and no gateway' }]);
+    expect(of(await doctor(), 'ip-pool.next-hop')).toMatchObject([{ object: 'ip-pools/public', state: 'fail' }]);
+    await put('hypervisors/hv1', { admission: 'approved', gateway: true });
+    expect(await gateways()).toMatchObject([{ state: 'warn', found: 'hv1 is its only gateway' }]);
+    await put('hypervisors/hv2', { admission: 'approved', gateway: true });
+    expect(of(await doctor(), 'network.gateways')).toMatchObject([{ state: 'ok', object: '2 networks' }]);
+    fake.events.disconnected(2, 'cut');
+    expect(await gateways()).toMatchObject([{ state: 'warn', found: 'hv2 is away, hv1 is alone' }]);
+    fake.events.disconnected(1, 'cut');
+    expect(await gateways()).toMatchObject(
+      [{ state: 'fail', found: /^away: hv[12] and hv[12], both its gateways$/ }].map(matching),
+    );
+    await put('ip-pools/public', {
+      providerNetwork: 'net',
+      cidr: '203.0.113.0/24',
+      gateway: '203.0.113.1',
+      gatewayMac: '02:00:00:00:00:01',
+    });
+    expect(of(await doctor(), 'ip-pool.next-hop')).toMatchObject([{ state: 'ok', found: 'known' }]);
+  });
+
   test('claimed by two hypervisors', async () => {
     cloud.fake.interfaces(3, [{ ifaceId: 'if-0-0', name: 'stray', ofport: 99 }]);
     await quiet(cloud.core);

@@ -6,6 +6,7 @@ import { checkObjects } from './objects.ts';
 import { checkProcess } from './process.ts';
 import type { Patient } from './subjects.ts';
 import { checkDrift, checkHealth } from './switches.ts';
+import { checkWayOut } from './way-out.ts';
 
 /** @param quick Leaves out what reads every switch back. */
 export async function diagnose(patient: Patient, quick: boolean): Promise<Diagnosis> {
@@ -13,6 +14,7 @@ export async function diagnose(patient: Patient, quick: boolean): Promise<Diagno
   await checkProcess(patient, findings);
   checkHypervisors(patient, findings);
   checkObjects(patient, findings);
+  checkWayOut(patient, findings);
   await checkHealth(patient, findings);
   if (!quick) await checkDrift(patient, findings);
   const checks = findings.all();

@@ -137,4 +137,26 @@ describe('Open vSwitch', () => {
     await under.program({ a: undefined, b: [flow(2, 6)] });
     expect(await meters(ovs)).toEqual([]);
   });
+
+  test('the slow path has room for the BFD of its tunnels', async (context) => {
+    await openVswitchOrSkip(context);
+    await using under = await new PluginUnderTest().start();
+    await using ovs = await startDummySwitch({ manager: under.managers[0]! });
+    const tunnels = (count: number, fast: boolean): void =>
+      under.plugin.setTunnels(
+        1,
+        Array.from({ length: count }, (_, n) => ({ peer: n + 2, remoteIp: `192.0.2.${n + 2}`, fast })),
+      );
+    const rate = async (): Promise<string | undefined> =>
+      /meter=slowpath pktps burst stats bands=\ntype=drop (.*)/.exec(await ovs.ofctl('dump-meters'))?.[1];
+    tunnels(50, false);
+    under.plugin.ready(1);
+    await under.seen('connected');
+    expect(await rate()).toBe('rate=2000 burst_size=2000');
+    tunnels(50, true);
+    await until('more', async () => (await rate()) === 'rate=3000 burst_size=3000');
+    tunnels(0, true);
+    await until('as without tunnels', async () => (await rate()) === 'rate=1000 burst_size=1000');
+    expect(under.all('drifted')).toEqual([]);
+  });
 });

@@ -357,7 +357,6 @@ test('random sequences of changes end in exactly the flows of the final state', 
 test('the southbound thread dies: told as fatal, and requests fail', async () => {
   await using under = await new PluginUnderTest({ listenOvsdb: ['ptcp:0:127.0.0.1'] }).start();
   // A message that nothing can make sense of stands for a fault in the thread.
-  under.plugin.setTunnels(1, undefined as never);
   under.plugin.apply({ sequence: 1, set: [{ unit: 'a', on: [1], flows: new Uint8Array(12) }], remove: [] });
   await until('fatal', () => under.fatal.length > 0);
   expect(under.fatal).toHaveLength(1);

@@ -137,6 +137,16 @@ export class Session {
     }
   }
 
+  /** The rate of a virtual meter is to be another one. */
+  limitsChanged(): void {
+    const run = async (): Promise<void> =>
+      setMeters(this.connection, this.#settings, await this.#readMeters(), this.#log);
+    // A session that ends takes them with it; the next one sets them when it connects.
+    const fail = (error: Error): void => this.#log.debug({ err: error }, 'virtual meters were not changed');
+    this.#jobs.push({ run, fail });
+    this.wake();
+  }
+
   /** Reads the switch and compares, between bundles. @throws ConnectionClosed, RequestRefused, ReplyOverdue */
   compare(): Promise<Comparison> {
     return new Promise((resolve, reject) => {
@@ -145,7 +155,7 @@ export class Session {
         return;
       }
       const run = async (): Promise<void> => {
-        const meters = await readMeters(this.connection, this.#settings);
+        const meters = await this.#readMeters();
         resolve(await this.#readFlows(meters));
       };
       this.#jobs.push({ run, fail: reject });
@@ -222,7 +232,7 @@ export class Session {
     const started = performance.now();
     const hindered = await readHindered(this.connection, this.#settings.replyTimeout);
     const groups = await readGroups(this.connection, this.#settings.replyTimeout);
-    const meters = await readMeters(this.connection, this.#settings);
+    const meters = await this.#readMeters();
     const comparison = await this.#readFlows(meters);
     const { operations, counts, installed, fallbacks } = comparison.finish();
     this.#lastRead = performance.now();
@@ -261,6 +271,10 @@ export class Session {
     counters.drift += missing + extra + different;
     this.#log.debug({ ...counts, policy: this.#settings.driftPolicy }, 'the switch has drifted');
     this.#events.drifted(hypervisor, counts);
+  }
+
+  #readMeters(): Promise<MeterDrift> {
+    return readMeters(this.connection, this.#settings, this.#state.slowpathAllowance);
   }
 
   async #readFlows(meters: MeterDrift): Promise<Comparison> {

@@ -145,8 +145,12 @@ type WantedMeter = { meter: number; unit: 'pktps'; rate: number; burst: number }
 /** `others`: those that are not virtual, which serve flows. */
 export type MeterDrift = { missing: WantedMeter[]; different: WantedMeter[]; others: MeterDesc[] };
 
-/** @throws ConnectionClosed, RequestRefused, ReplyOverdue */
-export async function readMeters(connection: Connection, settings: SwitchSettings): Promise<MeterDrift> {
+/** @param slowpathAllowance as in SwitchState @throws ConnectionClosed, RequestRefused, ReplyOverdue */
+export async function readMeters(
+  connection: Connection,
+  settings: SwitchSettings,
+  slowpathAllowance: number,
+): Promise<MeterDrift> {
   const installed = new Map<number, MeterDesc>();
   await multipart(
     connection,
@@ -159,7 +163,9 @@ export async function readMeters(connection: Connection, settings: SwitchSetting
   );
   const drift: MeterDrift = { missing: [], different: [], others: [] };
   for (const name of ['controller', 'slowpath'] as const) {
-    const wanted: WantedMeter = { meter: virtualMeter[name], unit: 'pktps', ...settings.meters[name] };
+    const { rate, burst } = settings.meters[name];
+    const more = name === 'slowpath' ? slowpathAllowance : 0;
+    const wanted: WantedMeter = { meter: virtualMeter[name], unit: 'pktps', rate: rate + more, burst: burst + more };
     const there = installed.get(wanted.meter);
     installed.delete(wanted.meter);
     if (there === undefined) drift.missing.push(wanted);

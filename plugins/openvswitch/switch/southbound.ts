@@ -102,6 +102,20 @@ type Managed = {
   ended: Promise<void>;
 };
 
+/** BFD packets a second that come by a tunnel: one each interval less a quarter (RFC 5880 section 6.8.7), and as many to spare. */
+const bfdRate = { fast: 25, slow: 3 } as const;
+/** Packets a second; so that a tunnel more or less is seldom a change. */
+const allowanceStep = 1_000;
+
+/**
+ * BFD passes the slow path of its bridge, and so the `slowpath` meter (compose_slow_path() of
+ * ofproto/ofproto-dpif-upcall.c): with many tunnels it must not be what the meter drops.
+ */
+function slowpathFor(tunnels: readonly TunnelSpec[]): number {
+  const rate = tunnels.reduce((sum, { fast }) => sum + (fast ? bfdRate.fast : bfdRate.slow), 0);
+  return Math.ceil(rate / allowanceStep) * allowanceStep;
+}
+
 export class Southbound {
   readonly #options: SouthboundOptions;
   readonly #slab = new Slab();
@@ -174,6 +188,12 @@ export class Southbound {
   }
 
   setTunnels(hypervisor: HypervisorNumber, tunnels: TunnelSpec[]): void {
+    const { state, session } = this.#managed(hypervisor);
+    const allowance = slowpathFor(tunnels);
+    if (state.slowpathAllowance !== allowance) {
+      state.slowpathAllowance = allowance;
+      session?.limitsChanged();
+    }
     this.#chassis?.setTunnels(hypervisor, tunnels);
   }
 

@@ -40,6 +40,8 @@ export class SwitchState {
   };
   /** The compiler has been here: see SwitchPlugin.ready. */
   ready = false;
+  /** Packets a second that the slow path is to take beside what the settings say: those of BFD. */
+  slowpathAllowance = 0;
   /** Milliseconds the last reading took. */
   lastReadTook: number | undefined;
   /** Cookies of objects told as rejected, by object. */

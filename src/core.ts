@@ -93,6 +93,7 @@ export async function startCore({
       fleet: engine.fleet,
       placement: engine.bindings.placement,
       plugin,
+      nextHopMac: (pool) => engine.state.nextHopMac(pool),
       purposeOf: (flow) => purposeOfFlow(intent, flow),
       inWords,
     },

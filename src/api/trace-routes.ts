@@ -7,7 +7,14 @@ import { parseIp } from '../intent/ip.ts';
 import type { Path } from '../intent/model.ts';
 import { parsePath, tenantOf } from '../intent/path.ts';
 import { Problem } from '../problems.ts';
-import { type Answer, type Connectivity, forTenant, type TraceRequest, type Verdict } from '../trace/service.ts';
+import {
+  type Answer,
+  type Connectivity,
+  forTenant,
+  type Question,
+  type TraceRequest,
+  type Verdict,
+} from '../trace/service.ts';
 import { type Asker, areaAccess } from './access.ts';
 import type { Reader } from './reader.ts';
 import { accessProblems, described, problemResponses, ref } from './schemas.ts';
@@ -23,11 +30,14 @@ const PortNumber = Type.Integer({ minimum: 0, maximum: 65_535 });
 const TraceBody = Type.Object(
   {
     from: Type.Union([Type.String({ maxLength: 512 }), PortOf], {
-      description: 'The sending port: its path, or its names',
+      description:
+        'The sending port: its path, or its names; `outside` or `outside:ADDRESS` for what comes in by a public address',
       examples: ['tenants/acme/networks/shop/ports/web1'],
     }),
     to: Type.Union([Type.String({ maxLength: 512 }), PortOf], {
-      description: 'An IP address, or the receiving port by path or names',
+      description:
+        'An IP address, or the receiving port by path or names; from outside also the path of a public address; of a port also ' +
+        '`dhcp`, `dhcpv6` and `router`: what it asks everybody on its link',
       examples: ['10.0.2.10'],
     }),
     protocol: Type.Optional(
@@ -64,6 +74,13 @@ const TraceBody = Type.Object(
       Type.Boolean({
         default: false,
         description: 'Really send it, from the switch of the sender, and say which flows have counted it',
+      }),
+    ),
+    assumeDown: Type.Optional(
+      Type.Array(Name, {
+        maxItems: 16,
+        uniqueItems: true,
+        description: 'Hypervisors taken to be dead, so as to see what others would do; not for tenants',
       }),
     ),
     length: Type.Optional(Type.Integer({ minimum: 42, maximum: 65_535, description: 'Of the frame, bytes' })),
@@ -167,7 +184,8 @@ class TraceRoutes {
     const { trace } = this.#services;
     const request = requestOf(body, reader);
     // Somebody's VM gets a packet it did not cause.
-    if (body.live === true) await this.#audit(asker, 'trace-live', request.from);
+    if (body.live === true)
+      await this.#audit(asker, 'trace-live', typeof request.from === 'string' ? request.from : 'outside');
     const answer = await (body.live === true ? trace.traceLive(request) : trace.trace(request));
     const told = { ...answer, verdict: await this.#authored(answer.verdict) };
     return reader.tenant === undefined ? told : forTenant(told, reader.tenant.slice(reader.tenant.indexOf('/') + 1));
@@ -197,14 +215,17 @@ class TraceRoutes {
   }
 }
 
+const questions: ReadonlySet<string> = new Set<Question>(['dhcp', 'dhcpv6', 'router']);
+
 /** @throws Problem auth.forbidden before anything is looked up; name.invalid, request.invalid, address.invalid */
 function requestOf(body: TraceBody, reader: Reader): TraceRequest {
-  const from = portPath(body.from, '/from', reader);
-  const ip = typeof body.to === 'string' && parseIp(body.to) !== undefined;
-  const to = ip ? { ip: body.to as string } : { port: portPath(body.to, '/to', reader) };
+  if (reader.tenant !== undefined && body.assumeDown !== undefined)
+    throw new Problem('auth.forbidden', 'Hypervisors are not the affair of tenants.', [
+      { field: '/assumeDown', code: 'auth.forbidden', message: 'not for tenants' },
+    ]);
   return {
-    from,
-    to,
+    from: fromOf(body.from, reader),
+    to: toOf(body.to, reader),
     protocol: body.protocol ?? 'icmp',
     state: body.state ?? 'new',
     sourcePort: body.ports?.source,
@@ -213,14 +234,32 @@ function requestOf(body: TraceBody, reader: Reader): TraceRequest {
     source: body.source,
     ttl: body.ttl,
     length: body.length,
+    assumeDown: body.assumeDown,
+    within: reader.tenant,
   };
 }
 
-function portPath(given: TraceBody['from'], field: string, { tenant }: Reader): Path {
-  const path =
-    typeof given === 'string'
-      ? given.replace(/^\/?(v1\/)?/, '')
-      : `tenants/${given.tenant}/networks/${given.network}/ports/${given.port}`;
+function fromOf(from: TraceBody['from'], reader: Reader): TraceRequest['from'] {
+  const outside = typeof from === 'string' ? /^outside(?::(.*))?$/.exec(from) : null;
+  return outside === null ? portPath(from, '/from', reader) : { outside: outside[1] };
+}
+
+function toOf(to: TraceBody['to'], reader: Reader): TraceRequest['to'] {
+  if (typeof to !== 'string') return { port: portPath(to, '/to', reader) };
+  if (parseIp(to) !== undefined) return { ip: to };
+  if (questions.has(to)) return { ask: to as Question };
+  if (/\/public-ips\/[^/]*$/.test(to)) return { publicIp: pathOf(to, '/to', reader, 'public-ip') };
+  return { port: portPath(to, '/to', reader) };
+}
+
+function portPath(given: TraceBody['from'], field: string, reader: Reader): Path {
+  const text =
+    typeof given === 'string' ? given : `tenants/${given.tenant}/networks/${given.network}/ports/${given.port}`;
+  return pathOf(text, field, reader, 'port');
+}
+
+function pathOf(text: string, field: string, { tenant }: Reader, kind: 'port' | 'public-ip'): Path {
+  const path = text.replace(/^\/?(v1\/)?/, '');
   const parsed = parsePath(path);
   const bad = (message: string): Problem =>
     new Problem('request.invalid', message, [{ field, code: 'request.invalid', message }]);
@@ -233,7 +272,7 @@ function portPath(given: TraceBody['from'], field: string, { tenant }: Reader): 
       throw new Problem(parsed.code, parsed.detail, [{ field, code: parsed.code, message: parsed.detail }]);
     throw bad(`${JSON.stringify(path)} is no path of a port${field === '/to' ? ', and no IP address' : ''}`);
   }
-  if (parsed.kind !== 'port') throw bad(`${path} is a ${parsed.kind}, not a port`);
+  if (parsed.kind !== kind) throw bad(`${path} is a ${parsed.kind}, not a ${kind}`);
   if (tenant !== undefined && tenantOf(path) !== tenant)
     throw new Problem('auth.forbidden', `The token is for ${tenant}.`, [
       { field, code: 'auth.forbidden', message: 'of another tenant' },

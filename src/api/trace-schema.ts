@@ -75,8 +75,10 @@ export const ConnectivitySchema = Type.Object(
 export const TraceSchema = Type.Object(
   {
     asked: Type.Object({
-      from: Type.String(),
-      to: Type.Optional(Type.String({ description: 'Port that has the destination address' })),
+      from: Type.String({ description: 'Path of the sending port, or `outside`' }),
+      to: Type.Optional(
+        Type.String({ description: 'Port that has the destination address, or the public address it comes in by' }),
+      ),
       source: Type.String(),
       destination: Type.String(),
       protocol: Type.String(),
@@ -101,6 +103,23 @@ export const TraceSchema = Type.Object(
         seen: Type.Optional(Type.Boolean({ description: 'Live only: every flow of the way here has counted it' })),
       }),
       { description: 'Not shown to tenants' },
+    ),
+    translated: Type.Optional(
+      Type.Array(
+        Type.Object({
+          direction: Type.Unsafe<string>({ type: 'string', enum: ['out', 'in'] }),
+          natRule: Type.String(),
+          publicIp: Type.String(),
+          address: Type.String({ description: 'The public one' }),
+          gateway: Type.Optional(Type.String({ description: 'Where; not shown to tenants, as the next two' })),
+          providerNetwork: Type.Optional(Type.String()),
+          nextHop: Type.Optional(Type.String({ description: 'Router of the provider network that gets it' })),
+        }),
+        { description: 'NAT rules it went by, in order' },
+      ),
+    ),
+    beyond: Type.Optional(
+      Type.Boolean({ description: 'It comes to a public address of another tenant; not shown to tenants' }),
     ),
     verdict: Verdict,
     opening: Type.Optional(Verdict),

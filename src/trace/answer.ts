@@ -51,7 +51,17 @@ export type Decision = {
 export type Verdict = {
   /** `answered`: the sender's switch answered itself, as gateways do. `unknown`: a switch on the way could not be asked. */
   outcome: 'delivered' | 'answered' | 'refused' | 'unknown';
-  reason: Stop | 'delivered' | 'answered' | 'unreachable-hypervisor' | 'unbound' | 'no-answer' | 'not-followed';
+  reason:
+    | Stop
+    | 'delivered'
+    | 'answered'
+    | 'outside'
+    | 'services'
+    | 'unreachable-hypervisor'
+    | 'assumed-down'
+    | 'unbound'
+    | 'no-answer'
+    | 'not-followed';
   /** One sentence. */
   text: string;
   /** Of each side that was asked, in order. */
@@ -60,8 +70,23 @@ export type Verdict = {
   needs: string[];
 };
 
+/** A NAT rule the packet went by. */
+export type Translated = {
+  direction: 'out' | 'in';
+  natRule: Path;
+  publicIp: Path;
+  /** The public one. */
+  address: string;
+  /** Where it was translated; not for tenants, as the next two. */
+  gateway?: string;
+  providerNetwork?: string;
+  /** Router of the provider network that gets it. */
+  nextHop?: string;
+};
+
 export type Asked = {
-  from: Path;
+  /** Path of a port, or `outside`. */
+  from: string;
   /** Port that has the destination address, where one has. */
   to?: Path;
   source: string;
@@ -94,6 +119,10 @@ export type Answer = {
   asked: Asked;
   neighbour?: Neighbour;
   hops: AnsweredHop[];
+  /** In order. */
+  translated?: Translated[];
+  /** It comes to a public address of another tenant: what becomes of it there is that one's affair. */
+  beyond?: boolean;
   verdict: Verdict;
   /** Of a reply or a later packet: how the packet that opened the connection fared. */
   opening?: Verdict;

@@ -23,6 +23,14 @@ export type Stop =
   | 'no-route'
   | 'no-receiver'
   | 'output'
+  /** Another gateway is in charge, or takes itself to be. */
+  | 'standby'
+  | 'no-public-ip'
+  | 'no-nat-rule'
+  | 'no-gateway'
+  | 'no-next-hop'
+  | 'no-services'
+  | 'nowhere'
   | 'elsewhere';
 
 /** By name, so that tables that come and go are no mistake here: `elsewhere` is said of those nobody has explained. */
@@ -54,6 +62,22 @@ const stops: Partial<Record<TableName, Stop>> & Record<string, Stop> = {
   Lookup: 'no-receiver',
   LocalOutput: 'output',
   TunnelOutput: 'output',
+  StandbyPort: 'standby',
+  ProviderIngress: 'no-public-ip',
+  ProviderAccept: 'standby',
+  ProviderNat: 'no-nat-rule',
+  FromOutside: 'no-route',
+  WayOut: 'no-gateway',
+  Chosen: 'no-gateway',
+  SourceNat: 'nowhere',
+  WayOutNat: 'no-nat-rule',
+  ProviderOutput: 'no-next-hop',
+  Hairpin: 'no-next-hop',
+  ServiceRequest: 'no-services',
+  ServiceReply: 'no-services',
+  ServiceIdentity: 'no-services',
+  ServiceOutput: 'no-services',
+  Responder: 'no-services',
 };
 
 export function stopAt(table: number): Stop {
@@ -77,6 +101,12 @@ export function decides(table: number): boolean {
 export function beginsJudgement(table: number): boolean {
   const name = tableName(table);
   return name === 'Judge' || name === 'LivePorts';
+}
+
+/** On its way out of the network, or in. */
+export function translates(table: number): 'out' | 'in' | undefined {
+  const name = tableName(table);
+  return name === 'WayOutNat' ? 'out' : name === 'ProviderNat' ? 'in' : undefined;
 }
 
 /** Where a side's decision is carried out. */

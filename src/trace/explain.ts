@@ -4,14 +4,15 @@
  */
 import { formatIp, parseIp } from '../intent/ip.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
-import { networkOf, tenantOf } from '../intent/path.ts';
+import { networkOf } from '../intent/path.ts';
 import type { Placement } from '../inventory/placement.ts';
 import { cookieResource } from '../pipeline/cookie.ts';
-import type { Flow } from '../pipeline/flow.ts';
+import { ctState, type Flow } from '../pipeline/flow.ts';
 import { type Register, registers, subfield } from '../pipeline/registers.ts';
 import type { Decision, Verdict } from './answer.ts';
 import { beginsJudgement, carriesOut, decides, routes, type Side, type Stop, sideFrom, stopAt } from './decisions.ts';
-import type { Lookup } from './interpreter.ts';
+import { atReceiver, outsideText, portText, servicesText, stoppedOutside } from './explain-outside.ts';
+import type { Lookup, TraceEvent } from './interpreter.ts';
 import { missingRoute, missingRule, openedService, tierWith, unroutable } from './orders.ts';
 import type { Packet } from './packet.ts';
 import { pairOf, type Resolved } from './request.ts';
@@ -22,8 +23,11 @@ export type Explained = { view: View; placement: Placement; inWords(path: Path):
 /** What counts first where copies of a packet ended differently. */
 const weight: Record<End['kind'], number> = {
   delivered: 0,
+  outside: 0,
+  services: 0,
   answered: 1,
   unknown: 2,
+  down: 3,
   group: 3,
   'to-controller': 4,
   'ttl-expired': 5,
@@ -35,21 +39,34 @@ const weight: Record<End['kind'], number> = {
 export function explain(around: Explained, asked: Resolved, walk: Walk): Verdict {
   const [end] = walk.ends.toSorted((a, b) => weight[a.kind] - weight[b.kind]);
   if (end === undefined) throw new Error('a walk without an end');
-  const decisions = decisionsOf(around, asked, walk);
-  const { outcome, reason, text, needs } = conclude(around, asked, walk, end, decisions);
+  const received = atReceiver(around.view, asked, walk);
+  const decisions = decisionsOf(around, asked, received, walk);
+  const { outcome, reason, text, needs } = conclude(around, asked, received, walk, end, decisions);
   return { outcome, reason, text, decisions, needs };
 }
 
 type Conclusion = Omit<Verdict, 'decisions'>;
 
-function conclude(around: Explained, asked: Resolved, walk: Walk, end: End, decisions: Decision[]): Conclusion {
+function conclude(
+  around: Explained,
+  asked: Resolved,
+  received: Resolved,
+  walk: Walk,
+  end: End,
+  decisions: Decision[],
+): Conclusion {
   const target = formatIp(asked.target);
   const refused = (reason: Verdict['reason'], text: string, ...needs: string[]): Conclusion => {
     return { outcome: 'refused', reason, text, needs };
   };
   switch (end.kind) {
     case 'delivered':
-      return { outcome: 'delivered', reason: 'delivered', text: deliveredText(around, walk, target), needs: [] };
+      return {
+        outcome: 'delivered',
+        reason: 'delivered',
+        text: deliveredText(around, walk, received, target),
+        needs: [],
+      };
     case 'answered':
       return { outcome: 'answered', reason: 'answered', text: `The switch answers for ${target} itself`, needs: [] };
     case 'unknown':
@@ -59,6 +76,12 @@ function conclude(around: Explained, asked: Resolved, walk: Walk, end: End, deci
         text: 'The packet leaves towards a hypervisor whose switch cannot be asked now',
         needs: ['The hypervisor connected again, to say what becomes of the packet there'],
       };
+    case 'outside':
+      return { outcome: 'delivered', reason: 'outside', text: outsideText(around.view, walk), needs: [] };
+    case 'services':
+      return { outcome: 'delivered', reason: 'services', text: servicesText(end.by), needs: [] };
+    case 'down':
+      return refused('assumed-down', 'It goes to a host that is taken to be dead, and is lost there');
     case 'group':
     case 'too-deep':
     case 'unknown-port':
@@ -67,8 +90,9 @@ function conclude(around: Explained, asked: Resolved, walk: Walk, end: End, deci
       return refused('time-to-live', 'Its time to live runs out at the router', 'A larger time to live at the sender');
     case 'to-controller':
     case 'refused': {
-      const stop = stopOf(end.at);
-      return stop === 'rules' ? denied(around, asked, decisions) : stopped(around, asked, walk, stop);
+      const stop = stopOf(end.at, walk.hops[end.hop]!.events);
+      if (stop === 'rules') return denied(around, asked, received, decisions);
+      return stoppedOutside(around, received, stop, end.at) ?? stopped(around, received, walk, stop);
     }
     default:
       return end satisfies never;
@@ -82,8 +106,13 @@ function notFollowed(end: Extract<End, { kind: 'group' | 'too-deep' | 'unknown-p
 }
 
 /** The route table drops what has no time to live left before it looks for a route. */
-function stopOf(at: Lookup): Stop {
+function stopOf(at: Lookup, events: readonly TraceEvent[]): Stop {
   const stop = stopAt(at.table);
+  const last = events.findLast((e) => e.kind === 'liveness');
+  if (stop === 'output' && last?.kind === 'liveness' && last.output && last.chosen === undefined) return 'no-gateway';
+  if (stop === 'no-nat-rule' && ((at.packet.get('ct_state') ?? 0n) & BigInt(ctState.inv)) !== 0n) return 'invalid';
+  // What claims to be from inside, or from nowhere.
+  if (stop === 'standby' && at.flow !== undefined) return flagged(at.packet, 'tooBig') ? 'too-big' : 'source';
   if (stop !== 'no-route') return stop;
   if ((at.packet.get('ip_ttl') ?? 64n) <= 1n) return 'time-to-live';
   return flagged(at.packet, 'tooBig') ? 'too-big' : stop;
@@ -94,9 +123,11 @@ function flagged(packet: Packet, name: string): boolean {
   return flag !== undefined && packet.read(subfield(flag)) === 1n;
 }
 
-function deliveredText({ view, inWords }: Explained, { hops, ends }: Walk, target: string): string {
+function deliveredText({ view, inWords }: Explained, { hops, ends }: Walk, received: Resolved, target: string): string {
   const ports = [...new Set(ends.flatMap((end) => (end.kind === 'delivered' ? [end.port] : [])))];
   const text = `Delivered to ${ports.map(inWords).join(' and ')}`;
+  if (received.receiver?.port.path === ports[0] && formatIp(received.target) !== target)
+    return `${text}, as ${formatIp(received.target)}${portText(received)}`;
   if (ports.length > 1) return `${text}: whichever of them has ${target} just now takes it`;
   const port = view.getAs('port', ports[0]!);
   if (port?.spec.ips.includes(target) || (port !== undefined && pairOf(port, parseIp(target)!) !== undefined))
@@ -110,7 +141,7 @@ function deliveredText({ view, inWords }: Explained, { hops, ends }: Walk, targe
   return text;
 }
 
-function denied({ view }: Explained, asked: Resolved, decisions: readonly Decision[]): Conclusion {
+function denied({ view }: Explained, asked: Resolved, received: Resolved, decisions: readonly Decision[]): Conclusion {
   const last = decisions.at(-1);
   const common = { outcome: 'refused', reason: 'rules' } as const;
   const sides = { sender: "the sender's side", receiver: "the receiver's side" };
@@ -119,7 +150,8 @@ function denied({ view }: Explained, asked: Resolved, decisions: readonly Decisi
     const needs = ["A change of the operator's policy: it goes before every rule of a tenant"];
     return { ...common, text: `Denied by the operator's policy, on ${where}`, needs };
   }
-  const needs = [missingRule(view, asked, last), ...unroutable(view, asked)];
+  const judged = last?.side === 'receiver' ? received : asked;
+  const needs = [missingRule(view, judged, last), ...(judged === asked ? unroutable(view, asked) : [])];
   if (last?.action === 'deny' && last.by === 'rule')
     return { ...common, text: `Denied by ${nameOf(last.path!)}, on ${where}`, needs };
   return { ...common, text: `No rule allows it: denied by default, on ${where}`, needs };
@@ -130,12 +162,14 @@ const nameOf = (path: Path): string => `rule ${path.slice(path.lastIndexOf('/') 
 function stopped(around: Explained, asked: Resolved, walk: Walk, reason: Stop): Conclusion {
   const { sender, receiver } = asked;
   const [source, target] = [formatIp(sender.ip), formatIp(asked.target)];
-  const port = sender.port.path;
+  const port = sender.port?.path ?? 'the gateway';
   const refused = (text: string, ...needs: string[]): Conclusion => ({ outcome: 'refused', reason, text, needs });
   switch (reason) {
     case 'not-programmed':
       return refused('The switch does not know the port it comes from', `Status programmed of ${port}`);
     case 'source':
+      if (sender.port === undefined)
+        return refused(`Nobody outside has ${source}: it is inside, or nowhere`, 'Another sender');
       return refused(`The port may not send as ${source}`, `${source} among ips or allowedAddressPairs of ${port}`);
     case 'no-neighbour':
       return refused(`Nobody answers for ${target}`, ...absent(around, asked));
@@ -179,6 +213,13 @@ function stopped(around: Explained, asked: Resolved, walk: Walk, reason: Stop): 
     case 'output':
       return refused('It would leave by the port it came in by', 'Another receiver than the sender');
     case 'rules':
+    case 'standby':
+    case 'no-public-ip':
+    case 'no-nat-rule':
+    case 'no-gateway':
+    case 'no-next-hop':
+    case 'no-services':
+    case 'nowhere':
     case 'elsewhere':
       return refused('The pipeline ends there', 'See the last table: keyway flows dump');
     default:
@@ -187,9 +228,9 @@ function stopped(around: Explained, asked: Resolved, walk: Walk, reason: Stop): 
 }
 
 /** What is missing where nobody has the destination's address. */
-export function absent({ view, placement }: Explained, { sender, receiver, target }: Resolved): string[] {
+export function absent({ view, placement }: Explained, { network, sender, receiver, target }: Resolved): string[] {
   const text = formatIp(target);
-  if (receiver === undefined) return [`a port with ${text} in ${tierWith(view, sender.port.path, target)}`];
+  if (receiver === undefined) return [`a port with ${text} in ${tierWith(view, network, target)}`];
   const { path } = receiver.port;
   if (placement.get(path) === undefined) return [`${path} bound: a VM's interface with its ifaceId on a hypervisor`];
   if (receiver.port === sender.port) return ['Another receiver than the sender'];
@@ -197,7 +238,7 @@ export function absent({ view, placement }: Explained, { sender, receiver, targe
 }
 
 /** Of each side that was asked, what decided: the last rule or policy that spoke before the side's decision was carried out. */
-function decisionsOf(around: Explained, asked: Resolved, { hops }: Walk): Decision[] {
+function decisionsOf(around: Explained, asked: Resolved, received: Resolved, { hops }: Walk): Decision[] {
   const found: Decision[] = [];
   let side: Side = 'sender';
   let spoke: Decider | undefined;
@@ -211,8 +252,9 @@ function decisionsOf(around: Explained, asked: Resolved, { hops }: Walk): Decisi
       // A side may go through several of these tables: the last of them counts.
       const next = events.slice(i + 1).find((l): l is Lookup => l.kind === 'lookup' && l.depth === 0);
       if (next !== undefined && carriesOut(next.table)) continue;
-      const network = networkOfSide(asked, side);
-      const made = decision(around, asked, side, next !== undefined, inRegister(around.view, network, e.packet, spoke));
+      const seen = side === 'receiver' ? received : asked;
+      const network = networkOfSide(seen, side);
+      const made = decision(around, seen, side, next !== undefined, inRegister(around.view, network, e.packet, spoke));
       // Copies for several receivers are judged alike.
       if (!found.some((one) => one.side === made.side && one.path === made.path && one.action === made.action))
         found.push(made);
@@ -262,7 +304,6 @@ function decision(
   return { side, by: spoke.kind, action, path, revision, text };
 }
 
-function networkOfSide({ sender, receiver }: Resolved, side: Side): Path {
-  const port = side === 'receiver' && receiver !== undefined ? receiver.port : sender.port;
-  return networkOf(port.path) ?? tenantOf(port.path)!;
+function networkOfSide({ network, receiver }: Resolved, side: Side): Path {
+  return side === 'receiver' && receiver !== undefined ? networkOf(receiver.port.path)! : network;
 }

@@ -10,9 +10,14 @@ export class FlowTables {
   /** Tables whose flows are in the order of their priorities: most of them no packet ever comes to. */
   readonly #sorted = new Set<number>();
   readonly size: number;
+  /** Whether any flow depends on which ports are live. */
+  readonly asksWhatIsLive: boolean;
 
   constructor(flows: readonly InstalledFlow[]) {
     this.size = flows.length;
+    this.asksWhatIsLive = flows.some(({ actions }) =>
+      actions.some(({ type }) => type === 'bundle' || type === 'bundleLoad'),
+    );
     for (const flow of flows) {
       const there = this.#tables.get(flow.table);
       if (there === undefined) this.#tables.set(flow.table, [flow]);

@@ -47,9 +47,12 @@ export function opening(asked: Resolved): Resolved {
 /** The allow rule that is missing on the side that denied. */
 export function missingRule(view: View, asked: Resolved, denied: Decision | undefined): string {
   const { from, to, service } = opened(asked);
-  const judged = denied?.side === 'receiver' ? (asked.receiver?.port ?? asked.sender.port) : asked.sender.port;
-  const network = networkOf(judged.path)!;
-  const rule = `an allow rule in ${network} from ${end(network, ...from)} to ${end(network, ...to)}, ${service}`;
+  const receiver = denied?.side === 'receiver' ? asked.receiver?.port : undefined;
+  const network = receiver === undefined ? asked.network : networkOf(receiver.path)!;
+  const foreign = asked.sender.port === undefined && asked.state !== 'reply';
+  // `any` includes outside.
+  const source = `${foreign ? 'any, or ' : ''}${end(network, ...from)}`;
+  const rule = `an allow rule in ${network} from ${source} to ${end(network, ...to)}, ${service}`;
   if (denied?.by !== 'rule' || denied.path === undefined) return rule;
   const priority = view.getAs('rule', denied.path)?.spec.priority ?? 0;
   const name = denied.path.slice(denied.path.lastIndexOf('/') + 1);
@@ -64,8 +67,7 @@ function end(network: Path, port: Resource<'port'> | undefined, ip: Ip): string 
 }
 
 /** A peering where another network of the tenant has the destination; else a tier or a static route. */
-export function missingRoute(view: View, { sender, target }: Resolved): string[] {
-  const network = networkOf(sender.port.path)!;
+export function missingRoute(view: View, { network, sender, target }: Resolved): string[] {
   const tenant = tenantOf(network)!;
   const known = new Set(reachable(view, network));
   const text = formatIp(target);
@@ -78,14 +80,24 @@ export function missingRoute(view: View, { sender, target }: Resolved): string[]
     if (known.has(other.path)) return [`status programmed of the peering of ${names.join(' and ')} in ${tenant}`];
     return [`a peering of ${names.join(' and ')} in ${tenant}: the networks are not peered`];
   }
-  return [`a route in ${network} with destination ${text}/${bits(target)}, or a prefix around it`];
+  const route = `a route in ${network} with destination ${text}/${bits(target)}, or a prefix around it`;
+  return [...wayOut(view, network, sender.port, target), route];
+}
+
+/** The NAT rule that would let it out; none where addresses are not translated, or the offering has no such thing. */
+export function wayOut(view: View, network: Path, port: Resource<'port'> | undefined, target: Ip): string[] {
+  const offering = view.getAs('offering', `offerings/${view.getAs('network', network)?.spec.offering}`);
+  if (target.family !== 4 || offering?.spec.services.includes('source-nat') !== true) return [];
+  const tier = port === undefined ? '' : ` for tier ${port.spec.tier}`;
+  const address = view.count('public-ip', network) === 0 ? ', and a public-ip for it' : '';
+  return [`a nat-rule of type source in ${network}${tier}${address}`];
 }
 
 /** The same, of a packet that was refused before anybody looked for a route: none where there is one. */
 export function unroutable(view: View, asked: Resolved): string[] {
-  const { sender, receiver, target } = asked;
-  if (receiver !== undefined) return [];
-  const network = networkOf(sender.port.path)!;
+  const { network, receiver, target } = asked;
+  if (receiver !== undefined || asked.sender.port === undefined) return [];
+  if (leaves(view, asked)) return [];
   const routed = [...view.children('route', network)].some(({ spec }) => holds(spec.destination, target));
   const near = reachable(view, network).some((path) => {
     const other = view.getAs('network', path);
@@ -94,9 +106,20 @@ export function unroutable(view: View, asked: Resolved): string[] {
   return routed || near ? [] : missingRoute(view, asked);
 }
 
+/** Whether a NAT rule would take it outside. */
+function leaves(view: View, { network, sender, target }: Resolved): boolean {
+  if (target.family !== 4 || sender.port === undefined) return false;
+  const { tier } = sender.port.spec;
+  for (const { spec } of view.children('nat-rule', network)) {
+    if (spec.type === 'source' && (spec.tiers === undefined || spec.tiers.includes(tier))) return true;
+    if (spec.type === 'static' && spec.port === sender.port.name) return true;
+  }
+  return false;
+}
+
 /** The tier an address belongs into, of the sender's network or one peered with it. */
-export function tierWith(view: View, port: Path, ip: Ip): string {
-  const networks = reachable(view, networkOf(port)!);
+export function tierWith(view: View, network: Path, ip: Ip): string {
+  const networks = reachable(view, network);
   for (const network of networks) {
     for (const { path, spec } of view.children('tier', network))
       if (prefixesOf(spec).some((prefix) => isIn(prefix, ip))) return path;

@@ -1,17 +1,22 @@
 /** What is to be traced, found in intent and in the cloud as it is now; what cannot be traced is a problem about its field. */
+
+import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
 import { parseMac } from '../intent/addresses.ts';
 import { formatIp, type Ip, isIn, parseIp, parseIpPrefix } from '../intent/ip.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
 import { networkOf, tenantOf } from '../intent/path.ts';
 import { protocolNumber as numberOf } from '../intent/protocols.ts';
-import type { Bound, Placement } from '../inventory/placement.ts';
+import type { Bound, Home, Placement } from '../inventory/placement.ts';
+import { serviceAddress } from '../pipeline/stages/services.ts';
 import { fieldProblem } from '../problems.ts';
 import type { ConnectionState } from './probe.ts';
+import { asking } from './questions.ts';
 
 export type TraceRequest = {
-  /** Path of the sending port. */
-  from: Path;
-  to: { port: Path } | { ip: string };
+  /** Path of the sending port, or an address beyond a provider network (any will do where it is left out). */
+  from: Path | { outside: string | undefined };
+  /** From outside: a public address, by path or as it is, or the port it is published for. */
+  to: { port: Path } | { ip: string } | { publicIp: Path } | { ask: Question };
   /** Name or number, as rules take it; `icmp` is that of the IP version. */
   protocol: string;
   sourcePort?: number | undefined;
@@ -23,15 +28,37 @@ export type TraceRequest = {
   length?: number | undefined;
   /** One of the sender's addresses. */
   source?: string | undefined;
+  /** Names of hypervisors that are taken to be dead. */
+  assumeDown?: readonly string[] | undefined;
+  /** Path of the tenant that asks: nothing of others is found. */
+  within?: Path | undefined;
 };
+
+/** What a VM asks everybody on its link. */
+export type Question = 'dhcp' | 'dhcpv6' | 'router';
 
 export type Endpoint = { port: Resource<'port'>; mac: number; ip: Ip };
 
+export type Sender = {
+  /** Undefined: outside. */
+  port: Resource<'port'> | undefined;
+  mac: number;
+  ip: Ip;
+  /** Where its packets come in. */
+  at: { hypervisor: HypervisorNumber; ofport: number };
+};
+
 export type Resolved = {
-  sender: Endpoint & { bound: Bound };
+  /** Whose rules are asked for the sender: its own network; of one outside, that of the public address. */
+  network: Path;
+  sender: Sender;
   target: Ip;
+  /** Where nobody has to be asked for it. */
+  targetMac?: number;
   /** Port that has the destination address in the sender's network or one peered with it; else one that was named. */
   receiver: Endpoint | undefined;
+  /** From outside: what it comes in by. */
+  publicIp?: Resource<'public-ip'>;
   protocol: number;
   sourcePort: number;
   destinationPort: number;
@@ -50,12 +77,26 @@ const usualTtl = 64;
 /** Ethernet, IPv6 and TCP with room for a few options. */
 const usualLength = 98;
 
-/** @throws Problem about the field at fault */
-export function resolve(view: View, placement: Placement, request: TraceRequest): Resolved {
+/**
+ * Of what a port sends. @param down hypervisors that are taken to be dead
+ * @throws Problem about the field at fault
+ */
+export function resolve(
+  view: View,
+  placement: Placement,
+  request: TraceRequest,
+  down: ReadonlySet<HypervisorNumber> = new Set(),
+): Resolved {
+  if (typeof request.from !== 'string') throw new Error('what comes from outside is resolved elsewhere');
   const port = portAt(view, request.from, '/from');
-  const bound = placement.get(port.path);
-  if (bound === undefined || bound.ofport === 0)
+  const at = homeOf(placement.get(port.path), down);
+  if (at === undefined || at.ofport === 0)
     throw fieldProblem('trace.port-not-bound', '/from', `${port.path} is bound nowhere now: nothing comes from it`);
+  if ('ask' in request.to) return asking(port, at, request.to.ask, request);
+  if ('publicIp' in request.to) {
+    const address = publicIpAt(view, request.to.publicIp, '/to');
+    return resolve(view, placement, { ...request, to: { ip: address.spec.address } }, down);
+  }
   const named = 'port' in request.to ? portAt(view, request.to.port, '/to') : undefined;
   if (named !== undefined && tenantOf(named.path) !== tenantOf(port.path))
     throw fieldProblem(
@@ -64,9 +105,26 @@ export function resolve(view: View, placement: Placement, request: TraceRequest)
       `${named.path} is of another tenant: no packet goes there by its path`,
     );
   const { source, target } = addresses(port, named, request);
-  const six = source.family === 6;
-  const protocol = protocolOf(request.protocol, six);
+  const packet = packetAsked(request, source.family === 6);
   const receiver = named ?? portWith(view, port, target);
+  return {
+    network: networkOf(port.path)!,
+    sender: { port, mac: macOf(port), ip: source, at },
+    target,
+    receiver: receiver && { port: receiver, mac: macOf(receiver), ip: target },
+    ...packet,
+  };
+}
+
+/** What of the packet has nothing to do with who sends it. */
+export type PacketAsked = Pick<
+  Resolved,
+  'protocol' | 'sourcePort' | 'destinationPort' | 'icmp' | 'ttl' | 'length' | 'state'
+>;
+
+/** @throws Problem request.invalid about a field */
+export function packetAsked(request: TraceRequest, six: boolean): PacketAsked {
+  const protocol = protocolOf(request.protocol, six);
   const ownPorts = withPorts.has(protocol);
   for (const field of ['sourcePort', 'destinationPort'] as const)
     if (request[field] !== undefined && !ownPorts)
@@ -74,19 +132,10 @@ export function resolve(view: View, placement: Placement, request: TraceRequest)
   const isIcmp = protocol === icmp.v4 || protocol === icmp.v6;
   if (request.icmp !== undefined && !isIcmp)
     throw fieldProblem('request.invalid', '/icmp', `${request.protocol} has no ICMP type`);
-  if (request.state === 'reply' && receiver === undefined)
-    throw fieldProblem(
-      'request.invalid',
-      '/state',
-      `${formatIp(target)} is no port: what it would be a reply to is not known`,
-    );
   const least = six ? 14 + 40 + 24 : 14 + 20 + 24;
   if (request.length !== undefined && request.length < least)
     throw fieldProblem('request.invalid', '/length', `An Ethernet frame with these headers has ${least} bytes or more`);
   return {
-    sender: { port, mac: macOf(port), ip: source, bound },
-    target,
-    receiver: receiver && { port: receiver, mac: macOf(receiver), ip: target },
     protocol,
     sourcePort: ownPorts ? (request.sourcePort ?? usualSourcePort) : 0,
     destinationPort: ownPorts ? (request.destinationPort ?? 0) : 0,
@@ -97,23 +146,35 @@ export function resolve(view: View, placement: Placement, request: TraceRequest)
   };
 }
 
+/** Of a device that two gateways have: the first that is not taken to be dead. */
+export function homeOf(bound: Bound | undefined, down: ReadonlySet<HypervisorNumber>): Home | undefined {
+  if (bound?.standby !== undefined && down.has(bound.hypervisor)) return bound.standby;
+  return bound;
+}
+
 /** An echo request, or the reply to one. */
 function usualIcmp(six: boolean, state: ConnectionState): number {
   if (state === 'reply') return six ? 129 : 0;
   return six ? 128 : 8;
 }
 
-function portAt(view: View, path: Path, field: string): Resource<'port'> {
+export function portAt(view: View, path: Path, field: string): Resource<'port'> {
   const port = view.getAs('port', path);
   if (port === undefined) throw fieldProblem('resource.not-found', field, `There is no port ${path}`);
   return port;
 }
 
-const macOf = (port: Resource<'port'>): number => {
+export const macOf = (port: Resource<'port'>): number => {
   const mac = parseMac(port.spec.mac);
   if (mac === undefined) throw new Error(`unchecked MAC in intent: ${port.spec.mac}`);
   return mac;
 };
+
+export function publicIpAt(view: View, path: Path, field: string): Resource<'public-ip'> {
+  const address = view.getAs('public-ip', path);
+  if (address === undefined) throw fieldProblem('resource.not-found', field, `There is no public address ${path}`);
+  return address;
+}
 
 function ipsOf(port: Resource<'port'>): Ip[] {
   return port.spec.ips.flatMap((text) => parseIp(text) ?? []);
@@ -144,7 +205,11 @@ function addresses(
     const source = sameFamily(own, target);
     if (source !== undefined) return { source, target };
   }
-  throw fieldProblem('address.invalid', '/to', `${port.path} and ${to.port} have no addresses of one IP version`);
+  throw fieldProblem(
+    'address.invalid',
+    '/to',
+    `${port.path} and ${named?.path ?? 'that'} have no addresses of one IP version`,
+  );
 }
 
 const sameFamily = (ips: readonly Ip[], other: Ip): Ip | undefined => ips.find((ip) => ip.family === other.family);
@@ -168,9 +233,11 @@ const refused = [
   { prefix: prefix('::/127'), what: 'no destination' },
 ];
 
-function destination(text: string): Ip {
+export function destination(text: string): Ip {
   const ip = parseIp(text);
   if (ip === undefined) throw fieldProblem('address.invalid', '/to', `${text} is no IP address`);
+  // Names and metadata.
+  if (ip.family === 4 && ip.value === serviceAddress.value) return ip;
   const bad = refused.find((one) => isIn(one.prefix, ip));
   if (bad !== undefined)
     throw fieldProblem('address.invalid', '/to', `${text} is ${bad.what}: a trace goes to one host`);
@@ -213,7 +280,7 @@ function portWith(view: View, sender: Resource<'port'>, ip: Ip): Resource<'port'
 }
 
 /** Whom the sender asks for a MAC: the receiver where it is a neighbour, else the gateway of its tier; undefined: nobody. */
-export function firstHop(view: View, { port, ip }: Endpoint, target: Ip): Ip | undefined {
+export function firstHop(view: View, port: Resource<'port'>, ip: Ip, target: Ip): Ip | undefined {
   const tier = view.getAs('tier', `${networkOf(port.path)}/tiers/${port.spec.tier}`);
   if (tier === undefined) return undefined;
   const { cidr, gateway, ipv6Cidr, ipv6Gateway } = tier.spec;

@@ -26,4 +26,4 @@ export interface TraceService {
 export type { Answer, Author, Decision, Verdict } from './answer.ts';
 export type { Connectivity } from './connectivity.ts';
 export { forTenant } from './for-tenant.ts';
-export type { TraceRequest } from './request.ts';
+export type { Question, TraceRequest } from './request.ts';

@@ -14,18 +14,38 @@ export function describeHops(words: Words, { hops, ends }: Walk): AnsweredHop[] 
   return hops.map((hop, at) => {
     const steps = stepsOf(words, hop);
     for (const end of ends) {
-      if (end.hop !== at || end.kind !== 'unknown') continue;
-      const text = `${words.fleet.name(end.peer)} cannot be asked: ${end.why}`;
-      steps.push({ kind: 'note', depth: 0, text });
+      if (end.hop !== at) continue;
+      const text = endNote(words, end);
+      if (text !== undefined) steps.push({ kind: 'note', depth: 0, text });
     }
     return { hypervisor: words.fleet.name(hop.hypervisor), arrives: arrives(words, hop), inPort: hop.inPort, steps };
   });
 }
 
+function endNote({ fleet, inWords }: Words, end: Walk['ends'][number]): string | undefined {
+  if (end.kind === 'unknown') return `${fleet.name(end.peer)} cannot be asked: ${end.why}`;
+  if (end.kind === 'down') return `${fleet.name(end.peer)} is taken to be dead: it is lost there`;
+  if (end.kind === 'outside') return `out to ${inWords(end.network)}`;
+  if (end.kind === 'services')
+    return end.by === 'port' ? 'to the services of the gateway host' : 'to the program on the gateway host';
+  return undefined;
+}
+
 function arrives({ fleet, inWords }: Words, { from, passedOn }: Hop): string {
   if (from === undefined) return 'from an unknown port';
   if (passedOn && from.kind === 'vm') return `from ${inWords(from.port)}, taken to have passed it on`;
-  return from.kind === 'vm' ? `from ${inWords(from.port)}` : `by the tunnel from ${fleet.name(from.peer)}`;
+  switch (from.kind) {
+    case 'vm':
+      return `from ${inWords(from.port)}`;
+    case 'tunnel':
+      return `by the tunnel from ${fleet.name(from.peer)}`;
+    case 'provider':
+      return `from ${inWords(from.network)}`;
+    case 'services':
+      return 'from the services of the gateway host';
+    default:
+      return from satisfies never;
+  }
 }
 
 function stepsOf(words: Words, { events }: Hop): Step[] {

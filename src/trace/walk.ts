@@ -1,14 +1,21 @@
 /** Follows a packet from switch to switch: out by a tunnel is in at the peer, out by a VM's port is its end. */
 import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
 import type { Path } from '../intent/model.ts';
+import { responderId } from '../pipeline/stages/services.ts';
+import { tableById } from '../pipeline/tables.ts';
 import { Problem } from '../problems.ts';
 import { Connections } from './connections.ts';
 import type { FlowTables } from './flow-tables.ts';
-import { interpret, type Lookup, type TraceEvent } from './interpreter.ts';
+import { interpret, type Live, type Lookup, type TraceEvent } from './interpreter.ts';
 import type { Packet } from './packet.ts';
 
 /** What is behind an OpenFlow port. */
-export type Attached = { kind: 'vm'; port: Path } | { kind: 'tunnel'; peer: HypervisorNumber };
+export type Attached =
+  | { kind: 'vm'; port: Path }
+  | { kind: 'tunnel'; peer: HypervisorNumber }
+  | { kind: 'provider'; network: Path }
+  /** Of a gateway host: names and metadata. */
+  | { kind: 'services' };
 
 /** Switches as a walk needs them. */
 export interface Switches {
@@ -18,6 +25,10 @@ export interface Switches {
   tunnelTo(hypervisor: HypervisorNumber, peer: HypervisorNumber): number | undefined;
   /** Installed flows, read from the switch. @throws Problem hypervisor.not-connected */
   tables(hypervisor: HypervisorNumber): Promise<FlowTables>;
+  /** Which of its ports are live in the switch's own eyes. */
+  live(hypervisor: HypervisorNumber): Promise<Live>;
+  /** The hypervisor is taken to be dead. */
+  isDown(hypervisor: HypervisorNumber): boolean;
 }
 
 export type Hop = {
@@ -39,6 +50,12 @@ export type End =
   | { kind: 'refused'; hop: number; at: Lookup }
   | { kind: 'to-controller'; hop: number; at: Lookup }
   | { kind: 'ttl-expired'; hop: number; at: Lookup }
+  /** It left by a provider network: what becomes of it there is not Keyway's. */
+  | { kind: 'outside'; hop: number; network: Path; packet: Packet }
+  /** The services of a gateway host have it: names and metadata, or the program itself (addresses, routers). */
+  | { kind: 'services'; hop: number; by: 'port' | 'program'; packet: Packet }
+  /** To a hypervisor that is taken to be dead. */
+  | { kind: 'down'; hop: number; peer: HypervisorNumber }
   /** The peer's flows cannot be read, or it has no tunnel back: what it does with the packet is not known. */
   | { kind: 'unknown'; hop: number; peer: HypervisorNumber; why: string }
   | { kind: 'unknown-port'; hop: number; ofport: number }
@@ -65,7 +82,8 @@ export async function walk(
     const { hypervisor, packet } = next;
     const inPort = Number(packet.get('in_port'));
     const tables = await switches.tables(hypervisor);
-    const events = interpret(tables, packet, assumed.get(hypervisor) ?? new Connections());
+    const live = tables.asksWhatIsLive ? await switches.live(hypervisor) : () => true;
+    const events = interpret(tables, packet, assumed.get(hypervisor) ?? new Connections(), live);
     const hop = hops.push({ hypervisor, inPort, from: switches.attached(hypervisor, inPort), events }) - 1;
     const outputs = events.filter((e) => e.kind === 'output');
     for (const { port, packet: leaving } of outputs) {
@@ -97,7 +115,13 @@ async function leave(
     const end = { hop, packet: packet.onWire() };
     return ofport === inPort ? { kind: 'answered', ...end } : { kind: 'delivered', port: behind.port, ...end };
   }
+  if (behind.kind === 'services') return { kind: 'services', hop, by: 'port', packet: packet.onWire() };
+  if (behind.kind === 'provider') {
+    const end = { hop, packet: packet.onWire() };
+    return ofport === inPort ? { kind: 'answered', ...end } : { kind: 'outside', network: behind.network, ...end };
+  }
   const { peer } = behind;
+  if (switches.isDown(peer)) return { kind: 'down', hop, peer };
   const back = switches.tunnelTo(peer, hypervisor);
   if (back === undefined) return { kind: 'unknown', hop, peer, why: 'it has no tunnel back' };
   try {
@@ -118,6 +142,8 @@ function inside(events: readonly TraceEvent[], hop: number): End {
   const at = lastLookup(events);
   if (events.some((e) => e.kind === 'ttl-expired')) return { kind: 'ttl-expired', hop, at };
   const last = events.findLast((e) => e.kind === 'controller');
+  if (last?.kind === 'controller' && last.id === responderId)
+    return { kind: 'services', hop, by: 'program', packet: last.packet.onWire() };
   return { kind: last === undefined ? 'refused' : 'to-controller', hop, at };
 }
 
@@ -145,7 +171,10 @@ export function joined(first: Walk, end: End, second: Walk): Walk {
 }
 
 function lastLookup(events: readonly TraceEvent[]): Lookup {
-  const found = events.findLast((e): e is Lookup => e.kind === 'lookup' && e.depth === 0);
-  if (found === undefined) throw new Error('a run over tables that looked nothing up');
-  return found;
+  const own = events.findLastIndex((e) => e.kind === 'lookup' && e.depth === 0);
+  const found = events[own];
+  if (found?.kind !== 'lookup') throw new Error('a run over tables that looked nothing up');
+  if ((tableById(found.table)?.back ?? []).length === 0) return found;
+  // It went through the tables once more: its line of them goes on there, one deeper.
+  return events.findLast((e, at): e is Lookup => at > own && e.kind === 'lookup' && e.depth === 1) ?? found;
 }

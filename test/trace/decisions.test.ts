@@ -12,6 +12,7 @@ const noEnds = new Set([
   'LiveNetworks',
   'LiveRules',
   'Log',
+  'GatewayAlive',
   'Probe',
   'Canary',
 ]);

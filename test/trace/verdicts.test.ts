@@ -90,7 +90,10 @@ test.each([
     '--from a1 --to 8.8.8.8',
     'no-route',
     /no route to 8.8.8.8/,
-    [`a route in ${shop} with destination 8.8.8.8/32, or a prefix around it`],
+    [
+      `a nat-rule of type source in ${shop} for tier web, and a public-ip for it`,
+      `a route in ${shop} with destination 8.8.8.8/32, or a prefix around it`,
+    ],
   ],
   [
     '--from a1 --to 8.8.8.8 --dport 53 --proto udp',
@@ -98,6 +101,7 @@ test.each([
     /denied by default/,
     [
       `an allow rule in ${shop} from tier web to cidr 8.8.8.8/32, udp 53`,
+      `a nat-rule of type source in ${shop} for tier web, and a public-ip for it`,
       `a route in ${shop} with destination 8.8.8.8/32, or a prefix around it`,
     ],
   ],
@@ -177,7 +181,7 @@ test.each([
   ['--from a1 --to none', 'resource.not-found', '/to'],
   ['--from a1 --to umbrella/shop/a1', 'request.invalid', '/to'],
   ['--from a1 --to 224.0.0.1', 'address.invalid', '/to'],
-  ['--from a1 --to 169.254.169.254', 'address.invalid', '/to'],
+  ['--from a1 --to 169.254.1.1', 'address.invalid', '/to'],
   ['--from a1 --to fe80::1', 'address.invalid', '/to'],
   ['--from a1 --to ::ffff:10.0.1.12', 'address.invalid', '/to'],
   ['--from acme/office/a3 --to fd00:1:0:1::12', 'address.invalid', '/to'],

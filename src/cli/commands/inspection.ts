@@ -166,8 +166,9 @@ export const inspectionCommands: Command[] = [
         name: 'from',
         type: 'value',
         required: true,
-        placeholder: 'PORT',
-        description: 'The sending port: TENANT/NETWORK/NAME',
+        placeholder: 'PORT|outside[:IP]',
+        description:
+          'The sending port: TENANT/NETWORK/NAME. outside: somebody beyond a provider network, with that address where one is given',
         complete: { path: 'port' },
       },
       {
@@ -175,7 +176,8 @@ export const inspectionCommands: Command[] = [
         type: 'value',
         required: true,
         placeholder: 'IP|PORT',
-        description: 'An address, or the receiving port',
+        description:
+          'An address, or the receiving port; public-ip:TENANT/NETWORK/NAME; of a port also dhcp, dhcpv6 or router: what it asks everybody on its link',
         complete: { path: 'port' },
       },
       {
@@ -213,6 +215,13 @@ export const inspectionCommands: Command[] = [
         type: 'switch',
         description: 'Really send the packet, and say which flows have counted it: the receiver sees it',
       },
+      {
+        name: 'assume-down',
+        type: 'value',
+        placeholder: 'NAME,NAME',
+        description: 'Hypervisors taken to be dead: what a failover would do',
+        complete: { names: 'hypervisor' },
+      },
       { name: 'brief', type: 'switch', description: 'The verdict only, without tables and flows' },
       {
         name: 'tenant',
@@ -236,6 +245,14 @@ export const inspectionCommands: Command[] = [
         says: 'Why it does not arrive, or that it does',
       },
       { line: 'keyway trace --from acme/shop/web1 --to 10.0.2.10 --brief', says: 'A ping, the verdict only' },
+      {
+        line: 'keyway trace --from outside --to 203.0.113.10 --proto tcp --dport 443',
+        says: 'Whether what is published is reached, and what is missing where not',
+      },
+      {
+        line: 'keyway trace --from acme/shop/web1 --to 198.51.100.7 --dport 80 --assume-down gw1',
+        says: 'The way out: by which gateway and address, were gw1 dead',
+      },
     ],
     load: async () => (await import('../handlers/trace.ts')).trace,
   },

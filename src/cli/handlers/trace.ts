@@ -36,6 +36,16 @@ type Verdict = {
   needs: string[];
 };
 
+type Translated = {
+  direction: 'out' | 'in';
+  natRule: string;
+  publicIp: string;
+  address: string;
+  gateway?: string;
+  providerNetwork?: string;
+  nextHop?: string;
+};
+
 type Answer = {
   asked: {
     from: string;
@@ -51,6 +61,7 @@ type Answer = {
   };
   neighbour?: { asked: string; mac?: string; text: string };
   hops: { hypervisor: string; arrives: string; steps: Step[]; seen?: boolean }[];
+  translated?: Translated[];
   verdict: Verdict;
   opening?: Verdict;
   live?: { sent: boolean; arrived: boolean; seen?: number; of?: number; text: string };
@@ -68,16 +79,18 @@ const address = /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$/;
 
 export const trace: Handler = async (run) => {
   const { session, args } = run;
-  const from = await portPath(run, args.value('from') ?? '');
+  const sender = args.value('from') ?? '';
+  const from = /^outside(:.*)?$/.test(sender) ? sender : await portPath(run, sender);
   const to = args.value('to') ?? '';
   const body = {
     from,
-    to: address.test(to) ? to : await portPath(run, to),
+    to: address.test(to) || questions.has(to) ? to : await pathTo(run, to),
     protocol: args.value('proto') ?? (args.has('dport') || args.has('sport') ? 'tcp' : 'icmp'),
     ...ports(run),
     ...icmp(run),
     ...(args.has('state') ? { state: args.value('state') } : {}),
     ...(args.has('source') ? { source: args.value('source') } : {}),
+    ...(args.has('assume-down') ? { assumeDown: (args.value('assume-down') ?? '').split(',') } : {}),
     ...number(run, 'ttl'),
     ...number(run, 'length'),
     ...(args.has('live') ? { live: true } : {}),
@@ -93,10 +106,23 @@ export const trace: Handler = async (run) => {
   return status;
 };
 
-async function portPath(run: Run, written: string): Promise<string> {
+/** What a VM asks everybody on its link. */
+const questions: ReadonlySet<string> = new Set(['dhcp', 'dhcpv6', 'router']);
+
+const publicIp = 'public-ip:';
+
+function pathTo(run: Run, written: string): Promise<string> {
+  return written.startsWith(publicIp)
+    ? pathWritten(run, 'public-ip', written.slice(publicIp.length))
+    : portPath(run, written);
+}
+
+const portPath = (run: Run, written: string): Promise<string> => pathWritten(run, 'port', written);
+
+async function pathWritten(run: Run, kind: string, written: string): Promise<string> {
   const { defaults } = await run.session.settings();
   const flags = (parent: string) => run.args.value(parent);
-  const target = resolve(kindModel('port'), written, flags, defaults);
+  const target = resolve(kindModel(kind), written, flags, defaults);
   return pathOf(target.kind, target.names);
 }
 
@@ -129,7 +155,7 @@ function icmp(run: Run): { icmp?: { type: number; code?: number } } {
 }
 
 function page(answer: Answer, paint: Paint, brief: boolean): string {
-  const { asked, neighbour, hops, verdict, opening, live } = answer;
+  const { asked, neighbour, hops, translated = [], verdict, opening, live } = answer;
   const lines: string[] = [paint('bold', safe(headline(asked)))];
   if (neighbour !== undefined) lines.push(`  ${safe(neighbour.text)}`);
   if (!brief) for (const hop of hops) lines.push('', ...hopLines(hop, paint));
@@ -137,7 +163,7 @@ function page(answer: Answer, paint: Paint, brief: boolean): string {
   if (opening !== undefined) {
     lines.push(`Opening the connection: ${paint(colours[opening.outcome], opening.outcome)}. ${safe(opening.text)}.`);
   }
-  lines.push(...verdictLines(verdict, paint));
+  lines.push(...verdictLines(verdict, paint), ...translated.map(translatedLine));
   if (live !== undefined) lines.push('', ...liveLines(live, paint));
   return `${lines.join('\n')}\n`;
 }
@@ -151,7 +177,7 @@ function headline({ from, to, source, destination, protocol, ...asked }: Answer[
         : protocol;
   const receiver = to === undefined ? destination : `${destination} (${shortPath(to)})`;
   const state = { new: 'a new connection', established: 'a connection that is up', reply: 'a reply' }[asked.state];
-  return `${source} (${shortPath(from)}) -> ${receiver}: ${service}, ${state ?? asked.state}`;
+  return `${source} (${from === 'outside' ? from : shortPath(from)}) -> ${receiver}: ${service}, ${state ?? asked.state}`;
 }
 
 function hopLines({ hypervisor, arrives, steps, seen }: Answer['hops'][number], paint: Paint): string[] {
@@ -189,6 +215,22 @@ function verdictLines({ outcome, text, decisions, needs }: Verdict, paint: Paint
   }
   for (const need of needs) lines.push(`  ${paint('yellow', 'needs')}  ${safe(need)}`);
   return lines;
+}
+
+function translatedLine({
+  direction,
+  natRule,
+  publicIp,
+  address,
+  gateway,
+  providerNetwork,
+  nextHop,
+}: Translated): string {
+  const place = gateway === undefined ? '' : `, on ${gateway}`;
+  const network = providerNetwork === undefined ? '' : `, provider network ${providerNetwork}`;
+  const hop = nextHop === undefined ? '' : `, next hop ${nextHop}`;
+  const by = `nat-rule ${shortPath(natRule)}, public-ip ${shortPath(publicIp)}`;
+  return `  ${direction}: ${safe(`${address} by ${by}${place}${network}${hop}`)}`;
 }
 
 function written({ author, revision }: Decision): string {

@@ -23,6 +23,9 @@ const words: Record<string, Words> = {
     reason: 'NotResolved',
     message: 'The way from its pool to outside is not known yet; the operator has been told',
   },
+  'NextHop=False': { reason: 'NotBound', message: 'Its next hop is not there: what takes the route goes nowhere' },
+  'HopsBound=False': { reason: 'HopNotBound', message: 'A port it leads through is not there' },
+  Migrating: { reason: 'Moving', message: 'It is on its way from one host to another' },
   Rejected: { reason: 'Refused', message: 'A switch refused part of it; the operator has been told' },
 };
 

@@ -2,6 +2,7 @@
  * One of two gateways goes, with no controller running: switches take the other by themselves. A hundred pings a second lose
  * half a second at most, TCP connections go on, new ones are made; and back again.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { outside } from '../../src/sandbox/outside.ts';
 import { pingThrough } from '../../src/sandbox/pings.ts';
@@ -107,6 +108,25 @@ run('the switch of the gateway in charge is killed, and comes back', async (clou
   await expect.poll(async () => (await roles(cloud)).first.name, { timeout: 10_000 }).toBe(first.name);
   await expectOpen(cloud);
 });
+
+run(
+  'the switch of the gateway in charge is restarted with no controller: nobody takes it before it has flows',
+  async (cloud) => {
+    const { first, second } = await roles(cloud);
+    await cloud.lab.killController();
+    await through(cloud, async () => {
+      await first.kill('ovs-vswitchd');
+      await first.start('ovs-vswitchd');
+      // Long enough for BFD to be up again, which begins at an interval of a second.
+      await sleep(4_000);
+    });
+    expect(await first.ofctl('dump-flows')).not.toContain('cookie');
+    expect((await trackedAt(second, at.acme)).length).toBeGreaterThan(0);
+    await through(cloud, () => cloud.lab.startController());
+    await expect.poll(async () => (await roles(cloud)).first.name, { timeout: 10_000 }).toBe(first.name);
+    await expectOpen(cloud);
+  },
+);
 
 run('all wires of the gateway in charge are cut, and joined again', async (cloud) => {
   const { first, second } = await roles(cloud);

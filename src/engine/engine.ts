@@ -21,6 +21,7 @@ import { hypervisorFields } from './naming.ts';
 import { type LearntHop, NextHops } from './next-hops.ts';
 import { Patches } from './patches.ts';
 import { PortZones } from './port-zones.ts';
+import { Readiness } from './readiness.ts';
 import { Records } from './records.ts';
 import { Tunnels } from './tunnels.ts';
 import { WayOut } from './way-out.ts';
@@ -51,9 +52,6 @@ export type EngineOptions = {
   checkMtu?: boolean;
 };
 
-/** How long a hypervisor's tunnels and patches are waited for before its switch is brought in line without them, milliseconds. */
-const patience = 3_000;
-
 export class Engine {
   readonly fleet = new Fleet();
   readonly bindings: Bindings;
@@ -75,17 +73,10 @@ export class Engine {
   #stopped = false;
   #loaded = false;
   readonly #touched = new Set<Path>();
-  /** Hypervisors whose tunnels or patches have changed, or should, in this step. */
-  readonly #tunnelsTold = new Set<HypervisorNumber>();
-  /** Hypervisors that have told their interfaces and whose switches are not to be written to yet. */
-  readonly #unready = new Set<Member>();
-  /** Hypervisors whose tunnels are being waited for. */
-  readonly #patient = new Set<HypervisorNumber>();
-  /** Hypervisors that have been told of patches a moment ago. */
-  readonly #awaitingPatches = new Set<HypervisorNumber>();
   /** Hypervisors that have told of other patches in this step. */
   readonly #patchesTold = new Set<HypervisorNumber>();
   readonly #portZones: PortZones;
+  readonly #readiness: Readiness;
   /** Called after each pass with what was deleted in it, and the switches the pass went to. */
   onPass:
     | ((pass: { sequence: number; on: HypervisorNumber[]; deleted: Resource[]; touched: Path[] }) => void)
@@ -117,6 +108,8 @@ export class Engine {
       now: options.now ?? Date.now,
       learnt: (pool, hop) => this.push({ type: 'nextHop', pool, hop }),
     });
+    const { tunnels, patches } = this;
+    this.#readiness = new Readiness({ fleet, tunnels, patches, plugin, progress, log });
     const { state } = this;
     this.#announcements = new Announcements({ state, progress, plugin, log, now: options.now ?? Date.now });
     this.compiler = new Compiler(state, (flows, meters) => plugin.encode(flows, meters));
@@ -233,6 +226,7 @@ export class Engine {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.nextHops.stop();
+    this.#readiness.stop();
     this.#announcements.stop();
     this.#records.stop();
     this.#queue = [];
@@ -277,19 +271,17 @@ export class Engine {
     this.wayOut.decide();
     await this.#records.persist();
     this.wayOut.carryOut();
-    for (const h of this.patches.settle()) this.#awaitPatches(h);
+    for (const h of this.patches.settle()) this.#readiness.asked(h);
     for (const h of this.fleet.takeRivals()) {
       const path = this.fleet.get(h)?.resource.path;
       if (path !== undefined) this.#touched.add(path);
     }
     for (const h of this.bindings.placement.takeOtherPairs()) this.compiler.mark(`failover:${h}`);
-    for (const h of this.tunnels.settle()) this.#tunnelsTold.add(h);
+    for (const h of this.tunnels.settle()) this.#readiness.changed(h);
     const delta = this.compiler.flush();
     this.#send(delta, revision, deleted);
     this.#patchesTold.clear();
-    for (const h of this.#tunnelsTold) this.#tellTunnels(h);
-    this.#tunnelsTold.clear();
-    for (const member of this.#unready) this.#readyIfComplete(member);
+    this.#readiness.settle();
     this.#flusher.run((hypervisor) => this.push({ type: 'zoneFreed', hypervisor }));
   }
 
@@ -316,21 +308,20 @@ export class Engine {
         const member = this.fleet.seen(event.facts);
         if (member === undefined) return;
         this.#rememberChassis(member);
-        this.#tunnelsTold.add(member.number);
+        this.#readiness.changed(member.number);
         return;
       }
       case 'chassisGone': {
         const member = this.fleet.gone(event.systemId);
         if (member === undefined) return;
         this.bindings.reconsider(this.bindings.claims.away(member.number));
-        this.#tunnelsTold.add(member.number);
+        this.#readiness.changed(member.number);
         return;
       }
       case 'interfaces': {
         const member = this.fleet.get(event.hypervisor);
         if (member === undefined) return;
-        member.reported = true;
-        if (!member.ready) this.#unready.add(member);
+        this.#readiness.reported(member);
         this.bindings.reconsider(this.bindings.claims.update(event.hypervisor, event.interfaces));
         return;
       }
@@ -343,14 +334,14 @@ export class Engine {
         }
         this.compiler.mark(`failover:${event.hypervisor}`);
         member.tunnels = event.ofports;
-        this.#tunnelsTold.add(event.hypervisor);
+        this.#readiness.changed(event.hypervisor);
         return;
       }
       case 'patches': {
         const member = this.fleet.get(event.hypervisor);
         if (member === undefined) return;
         this.wayOut.patchesTold(member, event.ofports);
-        this.#tunnelsTold.add(event.hypervisor);
+        this.#readiness.changed(event.hypervisor);
         this.#patchesTold.add(event.hypervisor);
         return;
       }
@@ -431,26 +422,6 @@ export class Engine {
     });
   }
 
-  /**
-   * A hypervisor without an OVSDB session is not connected: nobody waits for tunnels and patches that it cannot be told to make.
-   * Nor for long for a patch: the other bridge may not be there.
-   */
-  #tellTunnels(hypervisor: HypervisorNumber): void {
-    const present = this.fleet.get(hypervisor)?.present === true;
-    const patches = this.#awaitingPatches.has(hypervisor) ? this.patches.missing(hypervisor) : 0;
-    this.#progress.tunnelsMissing(hypervisor, present ? this.tunnels.missing(hypervisor) + patches : 0);
-  }
-
-  #awaitPatches(hypervisor: HypervisorNumber): void {
-    this.#tunnelsTold.add(hypervisor);
-    if (this.#awaitingPatches.has(hypervisor) || this.patches.missing(hypervisor) === 0) return;
-    this.#awaitingPatches.add(hypervisor);
-    setTimeout(() => {
-      this.#awaitingPatches.delete(hypervisor);
-      if (!this.#stopped && this.fleet.get(hypervisor) !== undefined) this.#tellTunnels(hypervisor);
-    }, patience).unref();
-  }
-
   #rememberChassis(member: Member): void {
     this.#records.remember(member.number, member.facts);
     this.wayOut.hypervisorCame(member);
@@ -477,36 +448,5 @@ export class Engine {
     if (targets.length > 0) this.#plugin.apply({ sequence, set: delta.set, remove: delta.remove });
     this.#announcements.take(delta, sequence);
     this.onPass?.({ sequence, on: targets, deleted, touched });
-  }
-
-  /** A switch is brought in line once everything that belongs on it is known: its interfaces, and ports of tunnels and patches. */
-  #readyIfComplete(member: Member): void {
-    if (member.ready || !member.reported) return;
-    if (this.tunnels.missing(member.number) > 0 || this.patches.untold(member.number) > 0) {
-      if (this.#patient.has(member.number)) return;
-      this.#patient.add(member.number);
-      setTimeout(() => {
-        this.#patient.delete(member.number);
-        if (member.ready || !member.reported || this.#stopped) return;
-        this.#log.warn(
-          {
-            ...hypervisorFields(this.fleet, member.number),
-            tunnels: this.tunnels.missing(member.number),
-            patches: this.patches.untold(member.number),
-          },
-          'tunnels or patches are missing; the switch is programmed without them',
-        );
-        this.#ready(member);
-      }, patience).unref();
-      return;
-    }
-    this.#ready(member);
-  }
-
-  #ready(member: Member): void {
-    this.#unready.delete(member);
-    if (this.fleet.get(member.number) !== member) return;
-    member.ready = true;
-    this.#plugin.ready(member.number);
   }
 }

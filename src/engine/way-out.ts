@@ -191,9 +191,10 @@ export class WayOut {
     const { view, placement, nextHops, mark, touched } = this.#options;
     const open = new Set<Path>();
     for (const r of view.referrers(provider.path)) {
-      if (r.kind !== 'ip-pool') continue;
-      mark(`ip-pool:${r.path}:${hypervisor}`);
-      nextHops.soon(r.path);
+      if (r.kind === 'ip-pool') {
+        mark(`ip-pool:${r.path}:${hypervisor}`);
+        nextHops.soon(r.path);
+      } else if (r.kind === 'tier' && placement.hostsOfNetwork(r.parent).includes(hypervisor)) mark(`tier:${r.path}`);
     }
     for (const network of placement.servedBy(hypervisor)) if (view.count('public-ip', network) > 0) open.add(network);
     for (const path of placement.portsOn(hypervisor)) {

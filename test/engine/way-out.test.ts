@@ -166,6 +166,13 @@ function networkThings(network: string, n: number): [path: string, ...specs: Spe
       { type: 'static', publicIp: 'mail', port: 'p1' },
     ],
     [`${network}/nat-rules/device`, { type: 'static', publicIp: 'far', port: 'd' }],
+    [`${network}/tiers/flat`, { cidr: `198.18.${n}.0/24`, gateway: `198.18.${n}.1`, providerNetwork: 'a' }],
+    [`${network}/ports/f`, { tier: 'flat', ifaceId: `${n}-f`, ips: [`198.18.${n}.9`] }],
+    [
+      `${network}/ports/v`,
+      { tier: 'web', ifaceId: `${n}-v`, ips: ['10.0.1.50'], allowedAddressPairs: [{ ip: '10.0.1.100' }] },
+    ],
+    [`${network}/steering/s`, { from: { tier: 'db' }, to: { any: true }, via: ['v'], protocol: 'tcp', priority: 100 }],
     [`${network}/routes/r`, { destination: '192.168.7.0/24', nextHop: '10.0.1.11' }],
     [
       `${network}/rules/in`,
@@ -189,9 +196,11 @@ const hypervisorThings: [path: string, ...specs: Spec[]][] = hosts.map((host) =>
 /** In the order they can be made. */
 const things: [path: string, ...specs: Spec[]][] = [
   ...hypervisorThings,
-  ['provider-networks/a', { physicalNetwork: 'physa' }],
   ['provider-networks/b', { physicalNetwork: 'physb', vlan: 7 }],
   ['trunks/racks', { physicalNetwork: 'physb', vlans: ['100-120'] }],
+  ['tenants/acme', {}],
+  ['tenants/beta', {}],
+  ['provider-networks/a', { physicalNetwork: 'physa', tenants: ['acme', 'beta'] }],
   [
     'ip-pools/a',
     { providerNetwork: 'a', cidr: '203.0.113.0/24', gateway: '203.0.113.1', gatewayMac: '02:00:00:00:ff:01' },
@@ -202,8 +211,6 @@ const things: [path: string, ...specs: Spec[]][] = [
     'ip-pools/b',
     { providerNetwork: 'b', cidr: '198.51.100.0/24', gateway: '198.51.100.1', gatewayMac: '02:00:00:00:ff:03' },
   ],
-  ['tenants/acme', {}],
-  ['tenants/beta', {}],
   ['offerings/plain', { services: ['routing', 'rules'] }, { services: ['routing', 'rules', 'source-nat'] }],
   ...networkThings(shop, 1),
   [lab, { offering: 'plain', cidr: '10.1.0.0/16' }, { offering: 'basic', cidr: '10.1.0.0/16' }],
@@ -213,7 +220,7 @@ const things: [path: string, ...specs: Spec[]][] = [
   ['tenants/acme/peerings/both', { networks: ['shop', 'lab'] }],
 ];
 
-const interfaces = ['1-1', '1-2', '2-1', '2-2', 'lab-p'];
+const interfaces = ['1-1', '1-2', '2-1', '2-2', 'lab-p', '1-f', '2-f', '1-v', '2-v'];
 
 type Step =
   | { what: 'put' | 'delete'; thing: number; choice: number }

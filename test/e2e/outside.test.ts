@@ -170,7 +170,11 @@ run(
     const { vms, apply, hv1, lab } = cloud;
     await clear(cloud);
     await mirrors(cloud);
-    const ips = { acme: publicIp('acme', 'mail'), umbrella: publicIp('umbrella', 'mail') };
+    // Of addresses that nobody had before: what conntrack has of them is of this test.
+    const ips = {
+      acme: publicIp('acme', 'mail', { address: '203.0.113.50', pool: 'public' }),
+      umbrella: publicIp('umbrella', 'mail', { address: '203.0.113.51', pool: 'public' }),
+    };
     await apply(
       tenants.flatMap((t) => [
         ips[t],

@@ -30,6 +30,7 @@ import {
   homesOf,
   onePerSegment,
 } from './bound.ts';
+import { isProviderPort } from './provider-tier.ts';
 import { qosOf } from './qos.ts';
 import { isRouted, peersOf, reachOf, switchesOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
@@ -98,7 +99,8 @@ function boundPorts(state: CompileState, network: Path): ExtraPort[] {
   const ports: ExtraPort[] = [];
   for (const path of state.placement.boundPortsOf(network)) {
     const port = state.view.getAs('port', path);
-    if (port === undefined || !hasExtras(port)) continue;
+    // What is straight on a provider network has no address but its own there.
+    if (port === undefined || !hasExtras(port) || isProviderPort(state.view, port)) continue;
     const bound = boundPort(state, port);
     if (bound !== undefined) ports.push({ ...bound, qos: qosOf(port.spec) });
   }

@@ -10,6 +10,7 @@ import { limitToVm, portMeters } from '../pipeline/stages/qos.ts';
 import { nextHops } from '../pipeline/stages/router.ts';
 import { admitSource, lookupFromTunnel } from '../pipeline/stages/tunnel.ts';
 import { type BoundPort, boundPort, classified, elsewhere, type Home, homesOf, isAt } from './bound.ts';
+import { isProviderPort, providerPortUnits } from './provider-tier.ts';
 import { qosOf } from './qos.ts';
 import { isRouted, peersOf, reachOf, switchesOf } from './routing.ts';
 import { servicesOfPort } from './services.ts';
@@ -20,6 +21,7 @@ export function portUnits(state: CompileState, path: Path): Unit[] {
   const port = view.getAs('port', path);
   const bound = boundPort(state, port);
   if (port === undefined || bound === undefined) return [];
+  if (isProviderPort(view, port)) return providerPortUnits(state, port, bound);
   // The same wherever the network is.
   const everywhere = [
     ...answerNeighbours({ ...bound, isRouter: false }),

@@ -7,6 +7,7 @@ import { refuseTransit } from '../pipeline/stages/judge.ts';
 import { answerNeighbours } from '../pipeline/stages/neighbour.ts';
 import { enterRouter, errorMeter, routerErrors, routeToTier } from '../pipeline/stages/router.ts';
 import { tierFacts } from './facts.ts';
+import { providerTierUnits } from './provider-tier.ts';
 import { isRouted, reachOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
 
@@ -16,6 +17,7 @@ export function tierUnits(state: CompileState, path: Path): Unit[] {
   const known = tier === undefined ? undefined : tierFacts(view, tier);
   const facts = known === undefined || state.checkMtu ? known : { ...known, mtu: undefined };
   if (tier === undefined || facts === undefined) return [];
+  if (tier.spec.providerNetwork !== undefined) return providerTierUnits(state, tier);
   const on = reachOf(state, tier.parent);
   if (on.length === 0) return [];
   const flows = [

@@ -106,11 +106,15 @@ const declared = {
     id: 2,
     name: 'ProviderIngress',
     purpose: 'What comes from a provider network: for which public address, and whose that is',
-    next: ['ProviderAccept', 'GatewayAlive'],
+    next: ['ProviderAccept', 'GatewayAlive', 'IngressConntrack', 'LocalOutput'],
     controller: 'what the next hop of an address pool says of its MAC (ARP), behind a meter',
     priorities: [
+      one(115, 'ARP for a port straight on the provider network'),
       one(110, 'ARP of the next hop of a pool'),
-      one(100, 'ARP requests for a public address, and IP packets to it'),
+      one(
+        100,
+        'ARP requests for a public address, and IP packets to it, or to a port straight on the provider network',
+      ),
     ],
   },
   ProviderAccept: {
@@ -190,10 +194,14 @@ const declared = {
     name: 'NeighbourResponder',
     purpose:
       "Answers ARP requests and neighbour solicitations for ports of the same tier and its router; they never travel. An answer to a solicitation is completed in the next table: one flow can't both make an advertisement and write its option",
-    next: ['NeighbourAdvert'],
+    next: ['NeighbourAdvert', 'Hairpin'],
     priorities: [
-      one(110, "requests for the asking port's own address: silence, so that duplicate address detection passes"),
+      one(
+        110,
+        "requests for the asking port's own address: silence, so that duplicate address detection passes; or out to the provider network it is on",
+      ),
       one(100, 'an address of the tier'),
+      one(50, 'any other, of a tier that is straight on a provider network: out there'),
     ],
   },
   NeighbourAdvert: {
@@ -351,7 +359,7 @@ const declared = {
     id: 40,
     name: 'Lookup',
     purpose: 'Where is the receiver, by tier, MAC and IP: here, or on which hypervisor',
-    next: ['IngressConntrack', 'LocalOutput', 'GatewayAlive', 'Chosen', 'TunnelOutput'],
+    next: ['IngressConntrack', 'LocalOutput', 'GatewayAlive', 'Chosen', 'TunnelOutput', 'Hairpin'],
     priorities: [
       one(110, 'what the services of this gateway host send to a port'),
       one(100, 'an address of a port'),
@@ -359,6 +367,7 @@ const declared = {
       one(90, 'an address beyond a port, by a static route'),
       one(80, 'an address that several ports may have: a copy to each'),
       one(60, 'a port without port security'),
+      one(50, 'anybody else, of a tier that is straight on a provider network: out there'),
     ],
   },
   WayOut: {
@@ -575,10 +584,13 @@ const declared = {
     id: 90,
     name: 'Hairpin',
     purpose:
-      'What goes to a public address that this switch has comes in again as if from the provider network; anything else leaves',
+      'What goes to a public address that this switch has, or to a port of its on the provider network, comes in again as if from there; anything else leaves',
     next: [],
     back: ['ProviderIngress'],
-    priorities: [one(110, 'to a public address of this switch'), one(100, 'everything that got here')],
+    priorities: [
+      one(110, 'to a public address of this switch, or a port of its on the provider network'),
+      one(100, 'everything that got here'),
+    ],
   },
   Probe: {
     id: 250,

@@ -1,5 +1,5 @@
 /**
- * Gateways, devices behind VLANs and what networks are served come, change and go in any order: flows are what the state gives,
+ * Gateways, devices behind VLANs, ports on provider networks and what networks are served come, change and go in any order: flows are what the state gives,
  * no match is claimed twice on a switch, and every flow is as declared.
  */
 import fc from 'fast-check';
@@ -18,7 +18,11 @@ const tenant = 'tenants/acme';
 const shop = `${tenant}/networks/shop`;
 const lab = `${tenant}/networks/lab`;
 
-const mappings: Record<string, string>[] = [{ racks: 'br-trunk' }, { racks: 'br-trunk' }, {}];
+const mappings: Record<string, string>[] = [
+  { racks: 'br-trunk', wire: 'br-ex' },
+  { racks: 'br-trunk' },
+  { wire: 'br-ex' },
+];
 
 type Rig = { core: Core; fake: FakeSwitches };
 
@@ -31,13 +35,14 @@ async function open(): Promise<Rig> {
   await put(rig, 'offerings/bare', { services: ['routing', 'rules', 'source-nat'] });
   await put(rig, 'trunks/racks', { physicalNetwork: 'racks', vlans: ['100-199'] });
   await put(rig, tenant, {});
+  await put(rig, 'provider-networks/wire', { physicalNetwork: 'wire', tenants: ['acme'] });
   for (const h of [1, 2, 3]) show(rig, h, true);
   await quiet(rig);
   return rig;
 }
 
 function show({ fake }: Rig, host: number, plugged: boolean): void {
-  const all = plugged ? [`shop-${host}`, `lab-${host}`] : [];
+  const all = plugged ? [`shop-${host}`, `lab-${host}`, `dmz-${host}`] : [];
   fake.interfaces(
     host,
     all.map((ifaceId, i) => ({ ifaceId, name: ifaceId, ofport: 10 + i })),
@@ -122,6 +127,12 @@ const things: [path: string, ...specs: Spec[]][] = [
       allowedAddressPairs: [{ ip: '0.0.0.0/0' }],
     },
   ],
+  [`${shop}/tiers/dmz`, { cidr: '203.0.113.0/24', gateway: '203.0.113.1', providerNetwork: 'wire' }],
+  ...[1, 2, 3].map((n): [string, ...Spec[]] => [
+    `${shop}/ports/w${n}`,
+    { tier: 'dmz', ifaceId: `dmz-${n}`, mac: `02:00:00:00:04:0${n}`, ips: [`203.0.113.1${n}`] },
+    { tier: 'dmz', ifaceId: `dmz-${n}`, mac: `02:00:00:00:04:0${n}`, ips: [`203.0.113.2${n}`], portSecurity: false },
+  ]),
   [`${shop}/routes/one`, { destination: '192.168.1.0/24', nextHop: '10.0.1.33' }],
   [
     `${shop}/routes/pair`,
@@ -180,6 +191,14 @@ test('gateways, devices and services in any order never part from full recompute
     { numRuns: 10, endOnFailure: true },
   );
   expect(standing).toBeGreaterThan(100);
-  for (const name of ['StandbyPort', 'ServiceIdentity', 'ServiceReply', 'Responder', 'GatewayAlive'] as const)
+  for (const name of [
+    'StandbyPort',
+    'ServiceIdentity',
+    'ServiceReply',
+    'Responder',
+    'GatewayAlive',
+    'Hairpin',
+    'ProviderIngress',
+  ] as const)
     expect(met.has(tables[name].id), name).toBe(true);
 });

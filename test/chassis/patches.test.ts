@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isPatchName, patchNames } from '../../plugins/openvswitch/chassis/patch-ports.ts';
 import { tunnelName } from '../../plugins/openvswitch/chassis/tunnel-ports.ts';
@@ -273,6 +274,104 @@ describe('patches', () => {
     );
     expect(await ports(vswitch, 'br-int')).toEqual([]);
   });
+});
+
+type Step =
+  | { do: 'want'; specs: PatchSpec[] }
+  | { do: 'bridge'; name: string; there: boolean }
+  | { do: 'remove end'; at: number }
+  | { do: 'tag'; at: number; tag: number }
+  | { do: 'reconnect' };
+
+const anyKey = fc.constantFrom('provider:1', 'provider:2', 'vlan:3');
+const anyBridge = fc.constantFrom('br-1', 'br-2');
+const anySpec = fc.record({ key: anyKey, bridge: anyBridge, vlan: fc.constantFrom(undefined, 100, 200) });
+const anyStep: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc
+      .uniqueArray(anySpec, { selector: ({ key }) => key, maxLength: 3 })
+      .map((specs): Step => ({ do: 'want', specs })),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('bridge' as const), name: anyBridge, there: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('remove end' as const), at: fc.nat({ max: 9 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('tag' as const), at: fc.nat({ max: 9 }), tag: fc.nat({ max: 5 }) }),
+  },
+  { weight: 1, arbitrary: fc.constant<Step>({ do: 'reconnect' }) },
+);
+
+type Named = { name: string; tag: number | []; ofport?: number | [] };
+
+async function list(vswitch: DummySwitch, table: string, columns: string): Promise<Named[]> {
+  const text = await vswitch.vsctl('--format=json', `--columns=${columns}`, 'list', table);
+  const { headings, data } = JSON.parse(text) as { headings: string[]; data: unknown[][] };
+  const plain = (cell: unknown): unknown => (Array.isArray(cell) && cell[0] === 'set' ? [] : cell);
+  return data.map((row) => Object.fromEntries(headings.map((heading, n) => [heading, plain(row[n])])) as Named);
+}
+
+test('whatever happens in whatever order, they come to be what is wished', async (context) => {
+  await openVswitchOrSkip(context);
+  await using recorder = await Recorder.start();
+  recorder.server.admit(admission);
+  await using vswitch = await startDummySwitch({ manager: recorder.manager });
+  await bridgeMade(vswitch);
+  const bridges = new Set<string>();
+  let wanted: PatchSpec[] = [];
+  const ours = async (): Promise<Named[]> =>
+    (await list(vswitch, 'Port', 'name,tag'))
+      .filter(({ name }) => isPatchName(name))
+      .sort((x, y) => (x.name < y.name ? -1 : 1));
+  const carryOut = async (step: Step): Promise<void> => {
+    if (step.do === 'want') {
+      wanted = step.specs;
+      recorder.server.setPatches(1, wanted);
+    } else if (step.do === 'bridge') {
+      const make = ['add-br', step.name, '--', 'set', 'Bridge', step.name, 'datapath_type=dummy'];
+      if (step.there !== bridges.has(step.name))
+        await vswitch.vsctl('--no-wait', ...(step.there ? make : ['del-br', step.name]));
+      if (step.there) bridges.add(step.name);
+      else bridges.delete(step.name);
+    } else if (step.do === 'reconnect') {
+      await vswitch.vsctl('--no-wait', 'del-manager', '--', 'set-manager', recorder.manager);
+    } else {
+      const all = await ours();
+      const one = all[step.at % all.length]?.name;
+      if (one === undefined) return;
+      // It may be gone by then, as its bridge is.
+      if (step.do === 'tag') await vswitch.vsctl('--no-wait', '--if-exists', 'set', 'Port', one, `tag=${step.tag}`);
+      else await vswitch.vsctl('--no-wait', '--if-exists', 'del-port', one);
+    }
+  };
+  const isAsWished = async (): Promise<boolean> => {
+    const possible = wanted.filter(({ bridge }) => bridges.has(bridge));
+    const expected = possible
+      .flatMap(({ key, vlan }): Named[] => [
+        { name: patchNames(key).inner, tag: [] },
+        { name: patchNames(key).outer, tag: vlan ?? 0 },
+      ])
+      .sort((x, y) => (x.name < y.name ? -1 : 1));
+    if (JSON.stringify(await ours()) !== JSON.stringify(expected.map(({ name, tag }) => ({ name, tag })))) return false;
+    const ofports = new Map(
+      (await list(vswitch, 'Interface', 'name,ofport')).map(({ name, ofport }) => [name, ofport]),
+    );
+    const right = possible.map(({ key }): [string, unknown] => [key, ofports.get(patchNames(key).inner)]);
+    return JSON.stringify(Object.entries(told(recorder)).sort()) === JSON.stringify(right.sort());
+  };
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyStep, { minLength: 1, maxLength: 8 }), async (steps) => {
+      for (const step of steps) await carryOut(step);
+      await until(`${JSON.stringify(steps)} to be carried out`, isAsWished);
+      const where = await Promise.all(
+        wanted
+          .filter(({ bridge }) => bridges.has(bridge))
+          .map(async ({ key, bridge }) => (await ports(vswitch, bridge)).includes(patchNames(key).outer)),
+      );
+      expect(where).not.toContain(false);
+    }),
+    { numRuns: 25 },
+  );
 });
 
 test("a gateway host's services are told of under their own key", async (context) => {

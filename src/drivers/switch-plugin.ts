@@ -105,7 +105,15 @@ export type TunnelHealth = {
   /** Why Open vSwitch could not set it up. */
   error: string | undefined;
   /** Bidirectional Forwarding Detection (RFC 5880 section 6.8.1); undefined while Open vSwitch tells nothing of it. */
-  bfd: { state: string; remoteState: string; diagnostic: string } | undefined;
+  bfd:
+    | {
+        state: string;
+        remoteState: string;
+        diagnostic: string;
+        /** Whether the switch takes the tunnel to be alive, which is what bundles go by; missing where it is not told. */
+        forwarding?: boolean;
+      }
+    | undefined;
 };
 
 /** Where a physical network is to be found on a hypervisor, as it says itself. */

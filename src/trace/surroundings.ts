@@ -94,7 +94,7 @@ export class SwitchesNow implements Switches {
     }
     for (const { peer, error, bfd } of told) {
       const ofport = tunnels.get(peer);
-      if (ofport !== undefined && (error !== undefined || (bfd !== undefined && bfd.state !== 'up'))) dead.add(ofport);
+      if (ofport !== undefined && (error !== undefined || bfd?.forwarding === false)) dead.add(ofport);
     }
     return (ofport) => this.attached(hypervisor, ofport) !== undefined && !dead.has(ofport);
   }

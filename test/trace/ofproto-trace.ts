@@ -12,7 +12,12 @@ export function stepsOfText(text: string, inPort: number): string[] {
   const lines = text.split('\n');
   const skipped = (at: number): boolean =>
     />> (skipping output to input port|Nonexistent output port)/.test(lines[at] ?? '');
+  let elsewhere = false;
   lines.forEach((line, at) => {
+    // What a patch leads to is another bridge's affair.
+    const bridge = /^\s*bridge\("([^"]+)"\)$/.exec(line);
+    if (bridge !== null) elsewhere = bridge[1] !== 'br-int';
+    if (elsewhere) return;
     const look = /^\s*(\d+)\. (?:No match\.|.*?priority \d+(?:, cookie (0x[0-9a-f]+))?$)/.exec(line);
     if (look !== null) steps.push(`${look[1]} ${look[2] === undefined ? 'miss' : `cookie ${look[2]}`}`);
     const out = /^\s*output:(\d+)$/.exec(line) ?? /^\s*-> output port is (\d+)$/.exec(line);

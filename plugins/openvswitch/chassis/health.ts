@@ -90,7 +90,12 @@ function tunnelOf({ name, error, bfd_status: bfd }: Row, peer: number): TunnelHe
     bfd:
       state === undefined
         ? undefined
-        : { state, remoteState: bfd.get('remote_state') ?? '', diagnostic: bfd.get('diagnostic') ?? '' },
+        : {
+            state,
+            remoteState: bfd.get('remote_state') ?? '',
+            diagnostic: bfd.get('diagnostic') ?? '',
+            ...(bfd.has('forwarding') ? { forwarding: bfd.get('forwarding') === 'true' } : {}),
+          },
   };
 }
 

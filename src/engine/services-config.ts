@@ -161,35 +161,32 @@ class Follower {
 
   async #tellNetwork(path: Path, { head, ports }: Open): Promise<void> {
     const network = this.#isOurs(path) ? this.#state.view.getAs('network', path) : undefined;
+    const withPorts = serving(this.#state.view, network) !== 'nothing';
     const told = this.#told.get(path);
-    if (told !== undefined && told.number !== network?.number) {
+    // Another one of its name, or without its ports from here on: told anew.
+    if (told !== undefined && (told.number !== network?.number || (told.ports && !withPorts))) {
       this.#told.delete(path);
       await this.#say({ type: 'remove', network: told.number });
     }
     if (network === undefined) return;
     const before = this.#told.get(path);
-    const withPorts = serving(this.#state.view, network) !== 'nothing';
     if (head || before === undefined) {
       const settings = servedNetwork(this.#state, network);
       const text = JSON.stringify(settings);
       if (before?.head !== text) await this.#say({ type: 'network', network: settings });
       this.#told.set(path, { number: network.number, head: text, ports: withPorts });
     }
-    if (before?.ports === withPorts) await this.#tellPorts(network, withPorts ? ports : new Map());
-    else await this.#tellAllPorts(network, withPorts);
+    if (!withPorts) return;
+    if (before?.ports === true) await this.#tellPorts(network, ports);
+    else await this.#tellAllPorts(network);
   }
 
-  async #tellAllPorts(network: Resource<'network'>, served: boolean): Promise<void> {
+  async #tellAllPorts(network: Resource<'network'>): Promise<void> {
     // All at this moment: what changes while they are told is open again.
     const all = [...this.#state.view.children('port', network.path)];
     for (let from = 0; from < all.length && !this.#closed; from += portsAtOnce) {
-      const some = all.slice(from, from + portsAtOnce);
-      await this.#say({
-        type: 'ports',
-        network: network.number,
-        set: served ? some.map((port) => servedPort(this.#state, port)) : [],
-        remove: served ? [] : some.map(({ number }) => number),
-      });
+      const set = all.slice(from, from + portsAtOnce).map((port) => servedPort(this.#state, port));
+      await this.#say({ type: 'ports', network: network.number, set, remove: [] });
     }
   }
 

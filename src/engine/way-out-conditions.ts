@@ -15,6 +15,7 @@ export type Said = { condition: Condition; state: State };
 export function wayOutConditions(view: View, engine: Engine, resource: Resource): Said[] {
   switch (resource.kind) {
     case 'provider-network':
+    case 'trunk':
       return [mapped(engine, resource)];
     case 'ip-pool':
       return [nextHop(engine, resource)];
@@ -41,7 +42,7 @@ export function switchesOfAddress(view: View, engine: Engine, address: Path): re
   return resource === undefined ? [] : publicHomes(engine.state, resource);
 }
 
-function mapped({ fleet }: Engine, { spec }: Resource<'provider-network'>): Said {
+function mapped({ fleet }: Engine, { spec }: Resource<'provider-network' | 'trunk'>): Said {
   let hosts = 0;
   for (const { facts } of fleet.all()) if (facts?.bridgeMappings[spec.physicalNetwork] !== undefined) hosts++;
   if (hosts > 0) return well('Mapped', 'HostFound', `${hosts} hypervisors map ${spec.physicalNetwork}`);

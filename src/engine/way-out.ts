@@ -68,7 +68,7 @@ export class WayOut {
     if (forgotten !== undefined) records.rememberNextHop(forgotten, undefined);
     if (change.kind === 'port') this.devices.portChanged(change.before, change.after);
     // Whether they have a host changes with hosts; whether they are used, with these.
-    if (change.kind === 'hypervisor') for (const { path } of view.children('provider-network', '')) touched(path);
+    if (change.kind === 'hypervisor') for (const path of physical(view)) touched(path);
   }
 
   /** Its facts are others, or it is there from here on. */
@@ -76,7 +76,7 @@ export class WayOut {
     const { patches, view, touched } = this.#options;
     this.gateways.touchFleet();
     patches.reconsider(number);
-    for (const { path } of view.children('provider-network', '')) touched(path);
+    for (const path of physical(view)) touched(path);
   }
 
   hypervisorWent(hypervisor: HypervisorNumber): void {
@@ -210,6 +210,11 @@ export class WayOut {
       for (const path of ofNetwork(view, network)) touched(path);
     }
   }
+}
+
+/** What needs hypervisors that map it. */
+function* physical(view: View): Iterable<Path> {
+  for (const kind of ['provider-network', 'trunk'] as const) for (const { path } of view.children(kind, '')) yield path;
 }
 
 function* ofNetwork(view: View, network: Path): Iterable<Path> {

@@ -460,10 +460,12 @@ describe('what is wrong is told of the right object', () => {
       mac: '02:00:00:00:00:0d',
       ips: ['10.0.1.77'],
     });
+    expect(rig.told('trunks/racks')).toBe('degraded NoHost');
     expect(rig.told(`${network}/vlan-attachments/rack`)).toBe('degraded NoHost');
     expect(rig.told(`${network}/ports/d`)).toBe('degraded NoPatch');
     const mapped = { phys: 'br-ex', other: 'br-trunk' };
     await rig.back('gw1', 1, mapped);
+    expect(rig.told('trunks/racks')).toBe('programmed HostFound');
     expect(rig.told(`${network}/vlan-attachments/rack`)).toBe('programmed AtGateways');
     expect(rig.told(`${network}/ports/d`)).toBe('programmed AttachmentFound');
     const alone = rig.core.engine.bindings.placement.get(`${network}/ports/d`)!;

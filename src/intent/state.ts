@@ -63,6 +63,9 @@ export class State implements View {
   readonly systemIds = new Map<string, Path>();
   /** Ranges of a tier that no port gets, by tier. */
   readonly reserved = new Map<Path, Ranges>();
+  /** Addresses and MACs of ports straight on a provider network, by that. */
+  readonly providerAddresses = new Map<Path, SortedMap<number, Path>>();
+  readonly providerMacs = new Map<Path, Holders<number>>();
   /** Pools by provider network and first address. No two of one overlap. */
   readonly poolsOn = new Map<Path, SortedMap<number, Path>>();
   /** Pools by name: those open to a tenant by its path, those open to all under ''. */

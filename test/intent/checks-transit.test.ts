@@ -14,12 +14,13 @@ it('an operator may lead a route to a port of a transit tier; to a tenant there 
   const refused = await problemOf(intent.transact([route]));
   expect([refused.code, refused.errors?.[0]?.field]).toEqual(['address.not-unicast', '/nextHop']);
   // The same is said of an address of nobody's.
-  const nobody = put(`${shop}/routes/beyond`, { destination: '198.51.100.0/24', nextHop: '169.254.128.99' });
-  const other = await problemOf(intent.transact([nobody]));
+  const nobody = { destination: '198.51.100.0/24', nextHop: '169.254.128.99' };
+  const other = await problemOf(intent.transact([put(`${shop}/routes/beyond`, nobody)]));
   expect(other.message.replace('.99', '.10')).toBe(refused.message);
   await admin(intent, [route]);
   expect(isHidden(intent.getAs('route', `${shop}/routes/beyond`)!)).toBe(true);
-  expect((await problemOf(admin(intent, [put(nobody.path, { ...nobody.spec })]))).code).toBe('route.next-hop');
+  const unknown = await problemOf(admin(intent, [put(`${shop}/routes/beyond`, nobody)]));
+  expect(unknown.code).toBe('route.next-hop');
 });
 
 it('policies may name transit addresses, rules of tenants may not', async () => {

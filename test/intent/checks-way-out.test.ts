@@ -27,6 +27,16 @@ const pooled = [provider(), pool()];
 const open = [...pooled, ip(), port({ ips: ['10.0.1.10', '10.0.1.11'] })];
 const globex = [put('tenants/globex')];
 
+/** Two tenants on one provider network, and a pool beside them. */
+const campus = [
+  ...globex,
+  put('tenants/globex/networks/n', { offering: 'basic', cidr: '10.0.0.0/16' }),
+  provider({ tenants: ['acme', 'globex'] }),
+  pool({ cidr: '172.16.0.0/29', gateway: '172.16.0.1', ranges: ['172.16.0.2-172.16.0.4'] }),
+  tier({ cidr: '172.16.0.0/24', providerNetwork: 'internet' }),
+  put('tenants/globex/networks/n/tiers/out', { cidr: '172.16.0.0/24', providerNetwork: 'internet' }),
+];
+
 const cases: Cases = {
   'provider network': [
     { what: 'a VLAN', when: provider() },
@@ -763,6 +773,62 @@ const cases: Cases = {
       given: [provider({ tenants: ['acme'] }), tier({ cidr: '10.1.0.0/24', providerNetwork: 'internet' })],
       when: put(shop, { offering: 'basic', cidr: '10.0.0.0/15' }),
       ...bad('address.overlap', '/cidr', /Tier app .* would overlap/),
+    },
+  ],
+  'ports straight on a provider network': [
+    {
+      what: 'chosen past those of others and of pools',
+      given: campus,
+      when: [port({ tier: 'app' }), put('tenants/globex/networks/n/ports/q', { tier: 'out' })],
+      gives: {
+        [`${shop}/ports/p1`]: { ips: ['172.16.0.5'] },
+        'tenants/globex/networks/n/ports/q': { ips: ['172.16.0.6'] },
+      },
+    },
+    {
+      what: "another tenant's address",
+      given: [...campus, put('tenants/globex/networks/n/ports/q', { tier: 'out', ips: ['172.16.0.9'] })],
+      when: port({ tier: 'app', ips: ['172.16.0.9'] }),
+      ...bad('address.in-use', '/ips/0', /^(?!.*globex)/),
+    },
+    {
+      what: "another tenant's MAC",
+      given: [...campus, put('tenants/globex/networks/n/ports/q', { tier: 'out', mac: '02:00:00:00:00:09' })],
+      when: port({ tier: 'app', mac: '02:00:00:00:00:09' }),
+      ...bad('mac.in-use', '/mac', /^(?!.*globex)/),
+    },
+    {
+      what: 'an address that was given up',
+      given: [
+        ...campus,
+        put('tenants/globex/networks/n/ports/q', { tier: 'out', ips: ['172.16.0.9'], mac: '02:00:00:00:00:09' }),
+        put('tenants/globex/networks/n/ports/q', { tier: 'out', ips: ['172.16.0.10'], mac: '02:00:00:00:00:0a' }),
+      ],
+      when: port({ tier: 'app', ips: ['172.16.0.9'], mac: '02:00:00:00:00:09' }),
+    },
+    {
+      what: 'an address of a pool',
+      given: campus,
+      when: port({ tier: 'app', ips: ['172.16.0.3'] }),
+      ...bad('address.in-use', '/ips/0'),
+    },
+    {
+      what: 'the router of a pool',
+      given: [...campus, pool({ cidr: '172.16.0.16/28', gateway: '172.16.0.20', ranges: ['172.16.0.21'] }, 'b')],
+      when: port({ tier: 'app', ips: ['172.16.0.20'] }),
+      ...bad('address.in-use', '/ips/0'),
+    },
+    {
+      what: 'a pool where one is',
+      given: [...campus, port({ tier: 'app', ips: ['172.16.0.30'] })],
+      when: pool({ cidr: '172.16.0.16/28', gateway: '172.16.0.20' }, 'b'),
+      ...bad('address.in-use', '/cidr', /ports\/p1/),
+    },
+    {
+      what: 'further addresses',
+      given: campus,
+      when: port({ tier: 'app', allowedAddressPairs: [{ ip: '172.16.0.9' }] }),
+      ...bad('request.invalid', '/allowedAddressPairs'),
     },
   ],
   'transit tier': [

@@ -18,20 +18,33 @@ const inner = fc.integer({ min: 0, max: 15 }).map((n) => `10.1.0.${n}`);
 const ports = one('1', '2', '3', '1-2', '2-3', '1-3');
 
 const nat = fc.oneof(
-  fc.record({ type: fc.constant('source'), publicIp: one('i', 'i', 'j'), tiers: maybe(one(['w'], ['z'], ['w', 'z'])) }),
-  fc.record({
-    type: fc.constant('static'),
-    publicIp: one('i', 'j', 'm'),
-    port: one('k', 'k', 'l'),
-    address: maybe(inner),
-  }),
-  fc.record({
-    type: fc.constant('port-forward'),
-    publicIp: one('i', 'i', 'j'),
-    port: one('k', 'l'),
-    protocol: one('tcp', 'udp'),
-    publicPorts: ports,
-  }),
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('source'),
+      publicIp: one('i', 'i', 'j'),
+      tiers: maybe(one(['w'], ['w'], ['z'], ['w', 'z'])),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant('static'),
+      publicIp: one('i', 'j', 'm'),
+      port: one('k', 'k', 'l'),
+      address: maybe(inner),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      type: fc.constant('port-forward'),
+      publicIp: one('i', 'i', 'i', 'j'),
+      port: one('k', 'k', 'l'),
+      protocol: one('tcp', 'tcp', 'udp'),
+      publicPorts: ports,
+    }),
+  },
 );
 
 const requested: fc.Arbitrary<[string, Spec]> = fc.oneof(

@@ -11,6 +11,7 @@ import { natMeaning, neededByNat, neededServices, offeredAddresses } from './nat
 import { networkPrefix } from './network-prefix.ts';
 import { neededHops } from './next-hops.ts';
 import { offeringProviders } from './offering.ts';
+import { apartFromPorts, onProvider } from './on-provider.ts';
 import { peeredPrefix, peering } from './peers.ts';
 import { portAddresses } from './port-addresses.ts';
 import { segment } from './provider-network.ts';
@@ -32,14 +33,24 @@ const all: { [K in Kind]: readonly Concern<K>[] } = {
   tenant: [],
   policy: [policyMeaning],
   'provider-network': [segment],
-  'ip-pool': [pool],
+  'ip-pool': [pool, apartFromPorts],
   trunk: [trunkVlans],
   network: [networkPrefix, mtu, peeredPrefix, neededServices, withinQuota('network')],
   peering: [peering],
   tier: [tierPrefix, onProviderNetwork, gateway, routerMac],
   reservation: [reservedRange],
   'vlan-attachment': [attachedVlan],
-  port: [device, portMac, portAddresses, ifaceId, addressPairs, neededHops, neededByNat, withinQuota('port')],
+  port: [
+    device,
+    portMac,
+    portAddresses,
+    onProvider,
+    ifaceId,
+    addressPairs,
+    neededHops,
+    neededByNat,
+    withinQuota('port'),
+  ],
   group: [],
   rule: [trafficMeaning, withinQuota('rule')],
   route: [routeMeaning],

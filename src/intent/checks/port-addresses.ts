@@ -4,7 +4,7 @@
  */
 import { nextFree, type Words } from '../free-addresses.ts';
 import { canonicalIp, formatIp, type IpPrefix, ipAt, isIn, parseIp } from '../ip.ts';
-import type { Path } from '../model.ts';
+import type { Resource } from '../model.ts';
 import { rangeAt } from '../ranges.ts';
 import { equalJson } from '../spec.ts';
 import type { State } from '../state.ts';
@@ -12,6 +12,7 @@ import { transitPrefix } from '../transit.ts';
 import { cidrOf, families, prefixIn } from '../versions.ts';
 import type { Concern } from './concern.ts';
 import { giveBackAddress, mark, takeAddress } from './holders.ts';
+import { isTakenOutside } from './on-provider.ts';
 import { judgeAddress } from './prefixes.ts';
 import { choiceIn, endName, heldBy, tierPath } from './tier-families.ts';
 
@@ -77,7 +78,7 @@ export const portAddresses: Concern<'port'> = {
       const prefix = prefixIn(tier.spec, family);
       const words = state.taken[family].get(tier.path);
       if (prefix === undefined || words === undefined) continue;
-      const offset = lowestUnreserved(state, tier.path, words, prefix);
+      const offset = lowestUnreserved(state, tier, words, prefix);
       if (offset === undefined) {
         report('/ips', 'address.exhausted', `No address is free in tier ${tier.name} (${tier.spec[cidrOf[family]]})`);
         continue;
@@ -91,15 +92,25 @@ export const portAddresses: Concern<'port'> = {
   },
 };
 
-/** The lowest address that is free and of no reservation, as its offset; costs the reservations it passes. */
-function lowestUnreserved(state: State, tier: Path, words: Words, prefix: IpPrefix): number | undefined {
+/**
+ * The lowest address that is free and of no reservation, as its offset; costs the reservations it passes, and what
+ * others have on the same provider network.
+ */
+function lowestUnreserved(
+  state: State,
+  { path, spec }: Resource<'tier'>,
+  words: Words,
+  prefix: IpPrefix,
+): number | undefined {
   const size = choiceIn(prefix);
-  const ranges = prefix.family === 4 ? state.reserved.get(tier) : undefined;
+  const ranges = prefix.family === 4 ? state.reserved.get(path) : undefined;
   let offset = nextFree(words, size, 0);
-  while (offset !== undefined && ranges !== undefined) {
-    const reserved = rangeAt(ranges, (prefix.value as number) + offset);
-    if (reserved === undefined) break;
-    offset = nextFree(words, size, reserved.last + 1 - (prefix.value as number));
+  const first = Number(prefix.value);
+  while (prefix.family === 4 && offset !== undefined) {
+    const reserved = rangeAt(ranges, first + offset);
+    if (reserved !== undefined) offset = nextFree(words, size, reserved.last + 1 - first);
+    else if (isTakenOutside(state, spec, first + offset)) offset = nextFree(words, size, offset + 1);
+    else break;
   }
   return offset;
 }

@@ -1,5 +1,5 @@
 import type { Lab } from './lab.ts';
-import type { LabVm } from './lab-vm.ts';
+import type { LabMachine } from './lab-host.ts';
 import { cut, cutRule, ipOf, vms as storyVms } from './story.ts';
 
 export type CutResult = {
@@ -20,7 +20,7 @@ const promised = 1_000;
  * Two connections on which the server alone speaks, ten times a second; then the rule of one is deleted. Nothing but the
  * rule changes, so what stops, stopped by it. The rule is ordered again in the end.
  */
-export async function cutBeforeEyes(lab: Lab, vms: ReadonlyMap<string, LabVm>): Promise<CutResult> {
+export async function cutBeforeEyes(lab: Lab, vms: ReadonlyMap<string, LabMachine>): Promise<CutResult> {
   const [client, server] = [vms.get(cut.from), vms.get(cut.to)];
   const target = storyVms.find(({ tenant, name }) => `${tenant}/${name}` === cut.to);
   if (client === undefined || server === undefined || target === undefined) throw new Error('no VMs for the cut');
@@ -55,7 +55,7 @@ export async function cutBeforeEyes(lab: Lab, vms: ReadonlyMap<string, LabVm>): 
 }
 
 /** When something arrived, in milliseconds of the clock. */
-async function arrivals(client: LabVm, ip: string, port: number, duration: number): Promise<number[]> {
+async function arrivals(client: LabMachine, ip: string, port: number, duration: number): Promise<number[]> {
   // The server may be about to listen; socat ends with 1 where it could not connect.
   const script = `while read -r line; do date +%s%3N; done`;
   const connect = `for try in 1 2 3 4 5; do timeout ${duration / 1000} socat -u TCP4:${ip}:${port},connect-timeout=1 -; [ $? -eq 1 ] || break; sleep 0.1; done`;

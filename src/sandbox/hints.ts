@@ -56,6 +56,11 @@ Try, in another terminal, from this directory:
   npx keyway trace --from acme/shop/web1 --to 10.0.3.21 --proto tcp --dport 22
   ${enter} acme-ids1 ping -c 1 10.0.2.1
   npx keyway steering delete acme/shop/inspect
+  npx keyway public-ip list acme/shop
+  ${enter} client socat -u TCP4:203.0.113.10:80 -       (published; port 22 is not)
+  npx keyway trace --from outside --to 203.0.113.10 --proto tcp --dport 80
+  npx keyway nat-rule delete acme/shop/http             (then ask again)
+  ${enter} acme-guest1 ip -4 addr show dev eth0         (its lease)
   ${enter} hv1 ovs-vsctl show
 `;
 }

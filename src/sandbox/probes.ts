@@ -1,7 +1,9 @@
 import { pingFrame } from './frame.ts';
 import type { PacketCapture } from './lab-capture.ts';
-import type { LabVm } from './lab-vm.ts';
+import type { LabMachine, TcpOutcome } from './lab-host.ts';
+import { outside } from './outside.ts';
 import { gatewayOf, ipOf, ipv6GatewayOf, ipv6Of, macOf, type Probe, type StoryVm, vms as storyVms } from './story.ts';
+import { mirrorPort } from './story-outside.ts';
 
 export type ProbeResult = {
   probe: Probe;
@@ -29,7 +31,7 @@ const defaultPatience: Patience = { positive: 10_000, least: 2_000, most: 6_000 
  */
 export async function runProbes(
   probes: readonly Probe[],
-  vms: ReadonlyMap<string, LabVm>,
+  vms: ReadonlyMap<string, LabMachine>,
   patience: Patience = defaultPatience,
 ): Promise<ProbeResult[]> {
   const results = new Map<Probe, ProbeResult>();
@@ -38,8 +40,7 @@ export async function runProbes(
       chosen.map(async (probe) => {
         const started = performance.now();
         const seen = await observe(probe, vms, limit, probes.indexOf(probe));
-        const wanted = probe.expected === 'answer' ? `answer of ${probe.to}` : probe.expected;
-        results.set(probe, { probe, seen, ok: seen === wanted, took: performance.now() - started });
+        results.set(probe, { probe, seen, ok: seen === wantedOf(probe), took: performance.now() - started });
       }),
     );
   };
@@ -51,6 +52,19 @@ export async function runProbes(
   const slowest = Math.max(0, ...[...results.values()].map(({ took }) => took));
   await all(probes.filter(isNegative), Math.min(patience.most, Math.max(patience.least, 2 * slowest)));
   return probes.map((probe) => results.get(probe)!);
+}
+
+/** What is to be seen, in words. */
+export function wantedOf(probe: Probe): string {
+  if (probe.expected === 'answer') return `answer of ${probe.to}`;
+  return probe.expected === 'address' ? `as ${probe.as}` : probe.expected;
+}
+
+/** @param said in place of the answer */
+function told(outcome: TcpOutcome, said: (answer: string) => string): string {
+  if ('answer' in outcome) return said(outcome.answer);
+  // A reset comes from the far end, so the packet did arrive there.
+  return outcome.failure === 'refused' ? 'refused by the far end' : 'nothing';
 }
 
 function named<T>(map: ReadonlyMap<string, T>, name: string): T {
@@ -67,7 +81,7 @@ function storyVm(name: string): StoryVm {
 
 async function observe(
   probe: Probe,
-  vms: ReadonlyMap<string, LabVm>,
+  vms: ReadonlyMap<string, LabMachine>,
   patience: number,
   index: number,
 ): Promise<string> {
@@ -82,12 +96,12 @@ async function observe(
       const target = storyVm(probe.to);
       return (await from.ping(probe.ipv6 === true ? ipv6Of(target) : ipOf(target), { patience })) ? 'reply' : 'nothing';
     }
-    case 'tcp': {
-      const outcome = await from.tcp(ipOf(storyVm(probe.to)), probe.port, { patience });
-      if ('answer' in outcome) return `answer of ${outcome.answer}`;
-      // A reset comes from the far end, so the packet did arrive there.
-      return outcome.failure === 'refused' ? 'refused by the far end' : 'nothing';
-    }
+    case 'tcp':
+      return told(await from.tcp(ipOf(storyVm(probe.to)), probe.port, { patience }), (who) => `answer of ${who}`);
+    case 'inward':
+      return told(await from.tcp(probe.address, probe.port, { patience }), (who) => `answer of ${who}`);
+    case 'outward':
+      return told(await from.tcp(outside.client.address, mirrorPort, { patience }), (address) => `as ${address}`);
     case 'way': {
       const ends = [storyVm(probe.from), storyVm(probe.to)];
       const [source, destination] = (probe.direction === 'there' ? ends : ends.toReversed()).map((vm) => hex(ipOf(vm)));

@@ -3,14 +3,18 @@ import { join } from 'node:path';
 import { runControllerAlone } from './alone.ts';
 import { cutBeforeEyes } from './cut.ts';
 import { namespacesForbidden } from './enclosure.ts';
+import { failOverBeforeEyes } from './failover.ts';
 import { openFrontDoor } from './front-door.ts';
 import { advice } from './hints.ts';
 import { type Lab, openLab } from './lab.ts';
+import { leaseBeforeEyes } from './lease.ts';
 import { findOpenVswitch, type OpenVswitch } from './open-vswitch/find.ts';
+import { outside } from './outside.ts';
 import { runProbes } from './probes.ts';
-import { cutSummary, probeSummary, probeTable, stylesFor } from './show.ts';
+import { cutSummary, failoverSummary, leaseSummary, probeSummary, probeTable, stylesFor } from './show.ts';
 import { setStage } from './stage.ts';
 import { cut, probes } from './story.ts';
+import { failover, lease, outsideProbes } from './story-outside.ts';
 
 export type SandboxOptions = {
   /** Show, judge, and end; else stay up until a signal. */
@@ -78,18 +82,30 @@ async function perform(
   stop: Promise<NodeJS.Signals>,
   phase: { up: boolean },
 ): Promise<number> {
-  const vms = await setStage(lab, options.hypervisors ?? 2, progress);
-  progress(`sending packets: ${probes.length} probes`);
-  const results = await runProbes(probes, vms);
-  const asExpected = results.every(({ ok }) => ok);
+  const { machines, gateways } = await setStage(lab, options.hypervisors ?? 2, progress);
+  const shown = [...probes, ...outsideProbes];
+  progress(`sending packets: ${shown.length} probes`);
+  const results = await runProbes(shown, machines);
   const styles = stylesFor(process.stdout);
+  const style = (ok: boolean, text: string): string => (ok ? styles.good(text) : styles.bad(text));
+  const asExpected = results.every(({ ok }) => ok);
   console.log(`\n${probeTable(results, styles)}\n`);
-  progress(asExpected ? styles.good(probeSummary(results)) : styles.bad(probeSummary(results)));
+  progress(style(asExpected, probeSummary(results)));
   progress(`${cut.from} has two connections to ${cut.to} open; the rule that allows one of them is deleted`);
-  const taken = await cutBeforeEyes(lab, vms);
-  const style = taken.ok ? styles.good : styles.bad;
-  progress(style(cutSummary(taken)));
-  const good = asExpected && taken.ok;
+  const taken = await cutBeforeEyes(lab, machines);
+  progress(style(taken.ok, cutSummary(taken)));
+  progress(`${lease.vm} has no address; a DHCP client in it asks for one`);
+  const leased = await leaseBeforeEyes(lab, machines, progress);
+  if (leased !== undefined) progress(style(leased.ok, leaseSummary(leased)));
+  progress(`${failover.vm} pings the client outside; the switch of the gateway in charge is killed`);
+  const failed = await failOverBeforeEyes(
+    gateways,
+    machines.get(failover.vm)!,
+    outside.client.address,
+    failover.address,
+  );
+  progress(style(failed.ok, failoverSummary(failed)));
+  const good = asExpected && taken.ok && leased?.ok !== false && failed.ok;
   if (!good) console.error(logTail(lab));
   if (options.once) return good ? 0 : 1;
   await using door = await openFrontDoor(lab.apiSocket, options.port ?? 8080);

@@ -1,5 +1,7 @@
 import type { CutResult } from './cut.ts';
-import type { ProbeResult } from './probes.ts';
+import type { FailoverResult } from './failover.ts';
+import type { LeaseResult } from './lease.ts';
+import { type ProbeResult, wantedOf } from './probes.ts';
 import type { Probe } from './story.ts';
 
 export type Styles = {
@@ -25,6 +27,10 @@ function what(probe: Probe): string {
       return `tcp ${probe.port}, at ${probe.at}`;
     case 'tcp':
       return `tcp ${probe.port}`;
+    case 'inward':
+      return `tcp ${probe.address}:${probe.port}`;
+    case 'outward':
+      return 'tcp, to outside';
     case 'frame':
       return `frame as ${probe.as}`;
   }
@@ -37,7 +43,7 @@ export function probeTable(results: readonly ProbeResult[], styles: Styles): str
     probe.from,
     probe.to,
     what(probe),
-    probe.expected === 'answer' ? `answer of ${probe.to}` : probe.expected,
+    wantedOf(probe),
     seen,
     ok ? 'ok' : 'NOT',
     probe.why,
@@ -61,6 +67,17 @@ export function probeSummary(results: readonly ProbeResult[]): string {
   const wrong = results.filter(({ ok }) => !ok).length;
   if (wrong === 0) return `all ${results.length} probes went as expected`;
   return `${wrong} of ${results.length} probes did NOT go as expected`;
+}
+
+export function leaseSummary({ wanted, got, took, gateway }: LeaseResult): string {
+  if (got === undefined) return `nobody offered it an address within ${took} ms`;
+  const reached = gateway ? 'its gateway answers it' : 'its gateway does NOT answer it';
+  return `it was given ${got}${got === wanted ? ', as ordered,' : `, NOT ${wanted},`} after ${took} ms; ${reached}`;
+}
+
+export function failoverSummary({ sent, lost, milliseconds, secondHasIt }: FailoverResult): string {
+  const other = secondHasIt ? 'the other gateway has its connections' : 'the other gateway has NOT its connections';
+  return `${lost} of ${sent} pings to the client outside were lost (${milliseconds} ms); ${other}`;
 }
 
 export function cutSummary({ lastAfter, otherWentOn }: CutResult): string {

@@ -9,19 +9,25 @@ export type StoryVm = {
   groups?: string[];
   /** It inspects what is steered through it. */
   forwards?: boolean;
+  /** It starts without addresses, and asks for one. */
+  asks?: boolean;
   /** Which of the hypervisors it starts on, from 0; taken modulo their number. */
   place: number;
 };
 
 export type StoryResource = { kind: string; path: string; spec: Record<string, unknown> };
 
-/** VMs are named `tenant/name`. */
+/** VMs are named `tenant/name`; `client` is outside of the cloud. */
 export type Probe = { from: string; why: string } & (
   | { kind: 'ping'; to: string; ipv6?: boolean; expected: 'reply' | 'nothing' }
   /** To the gateway of the sender's tier. */
   | { kind: 'gateway'; to: string; ipv6?: boolean; expected: 'reply' | 'nothing' }
   /** `answer`: the line of the VM it should reach, which is that VM's own name. */
   | { kind: 'tcp'; to: string; port: number; expected: 'answer' | 'nothing' }
+  /** To a public address, whoever that leads to. */
+  | { kind: 'inward'; to: string; address: string; port: number; expected: 'answer' | 'nothing' }
+  /** To the client, which answers with the address it sees. */
+  | { kind: 'outward'; to: 'client'; as: string; expected: 'address' | 'nothing' }
   /** A connection, and whether a third VM sees its packets: those that go there, or those that come back. */
   | { kind: 'way'; to: string; port: number; at: string; direction: 'there' | 'back'; expected: 'passes' | 'nothing' }
   /** An echo request sent as if from somewhere else; what counts is whether it arrives. */
@@ -49,6 +55,7 @@ export const vms: readonly StoryVm[] = [
   { tenant: 'acme', name: 'app1', tier: 'app', host: 11, place: 1 },
   { tenant: 'acme', name: 'ids1', tier: 'app', host: 99, forwards: true, place: 0 },
   { tenant: 'acme', name: 'db1', tier: 'db', host: 21, groups: ['databases'], place: 0 },
+  { tenant: 'acme', name: 'guest1', tier: 'web', host: 51, asks: true, place: 1 },
   { tenant: 'umbrella', name: 'web1', tier: 'web', host: 11, groups: ['frontends'], place: 1 },
   { tenant: 'umbrella', name: 'db1', tier: 'db', host: 21, groups: ['databases'], place: 0 },
   { tenant: 'umbrella', name: 'batch1', tier: 'web', host: 31, place: 2 },
@@ -56,7 +63,7 @@ export const vms: readonly StoryVm[] = [
 
 export const servedPorts: readonly number[] = [22, 80, 5432, 8080];
 
-const networkPath = (tenant: string): string => `tenants/${tenant}/networks/${network}`;
+export const networkPath = (tenant: string): string => `tenants/${tenant}/networks/${network}`;
 export const ifaceId = (vm: StoryVm): string => `sandbox-${vm.tenant}-${vm.name}`;
 export const portPath = (vm: StoryVm): string => `${networkPath(vm.tenant)}/ports/${vm.name}`;
 
@@ -69,7 +76,7 @@ export const cut = {
   staying: { rule: 'feed-archive', port: 9001 },
 } as const;
 
-const allow = (priority: number, from: object, to: object, more: object): Record<string, unknown> => {
+export const allow = (priority: number, from: object, to: object, more: object): Record<string, unknown> => {
   return { action: 'allow', priority, from, to, ...more };
 };
 

@@ -27,7 +27,7 @@ async function startSandbox(context: Pick<TestContext, 'skip'>, ...args: string[
 
 async function up(program: Program): Promise<{ url: string; directory: string; token: string }> {
   await Promise.race([
-    until('the sandbox to be up', () => program.output().includes('rule delete'), 50_000, 50),
+    until('the sandbox to be up', () => program.output().includes('rule delete'), 80_000, 50),
     program.ended.then((code) => {
       throw new Error(`it ended with ${code}: ${program.output()}`);
     }),
@@ -43,7 +43,10 @@ test('--once shows what is allowed and refused, and ends with 0 when all went as
   expect(await program.ended, program.output()).toBe(0);
   expect(program.output()).toContain('probes went as expected');
   expect(program.output()).not.toContain(' NOT ');
-}, 90_000);
+  // A lease is shown where there is a DHCP client, and its absence is said.
+  expect(program.output()).toMatch(/it was given 10\.0\.1\.51, as ordered|there is no DHCP client here/);
+  expect(program.output()).toMatch(/pings to the client outside were lost .*the other gateway has its connections/);
+}, 120_000);
 
 test('it stays up with its API on the loopback until Ctrl-C, twice as under npm, and leaves nothing behind', async (context) => {
   const program = await startSandbox(context, '--port', '0');
@@ -56,11 +59,12 @@ test('it stays up with its API on the loopback until Ctrl-C, twice as under npm,
   expect(await run(`${directory}/in`, ['umbrella-batch1', 'ping', '-n', '-c', '1', '-w', '5', '10.0.1.11'])).toContain(
     '1 received',
   );
+  expect(await run(`${directory}/in`, ['client', 'socat', '-u', 'TCP4:203.0.113.10:80', '-'])).toBe('acme/web1\n');
   program.child.kill('SIGINT');
   program.child.kill('SIGINT');
   expect(await program.ended, program.output()).toBe(0);
   expect(existsSync(directory)).toBe(false);
-}, 90_000);
+}, 120_000);
 
 test('a signal while it starts ends it too', async (context) => {
   const program = await startSandbox(context, '--port', '0');

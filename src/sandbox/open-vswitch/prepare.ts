@@ -1,4 +1,5 @@
 /** Run by set-up, in a process of its own: has Open vSwitch ready before it is wanted. Exit status 1: there is none. */
+import { findDhcpClient } from '../dhcp-client.ts';
 import { findOpenVswitch } from './find.ts';
 
 const line = (text: string): void => console.log(`setup: ${text}`);
@@ -11,3 +12,5 @@ if ('unavailable' in found) {
   line('update), or install openvswitch-switch, iputils-ping, tcpdump, socat, ethtool and iproute2.');
   process.exitCode = 1;
 }
+const client = await findDhcpClient(line);
+if ('unavailable' in client) line(`no DHCP client, so that no lease is shown: ${client.unavailable}`);

@@ -170,14 +170,16 @@ class Follower {
     }
     if (network === undefined) return;
     const before = this.#told.get(path);
+    const hadPorts = before?.ports === true;
     if (head || before === undefined) {
       const settings = servedNetwork(this.#state, network);
       const text = JSON.stringify(settings);
       if (before?.head !== text) await this.#say({ type: 'network', network: settings });
       this.#told.set(path, { number: network.number, head: text, ports: withPorts });
     }
+    this.#told.get(path)!.ports = withPorts;
     if (!withPorts) return;
-    if (before?.ports === true) await this.#tellPorts(network, ports);
+    if (hadPorts) await this.#tellPorts(network, ports);
     else await this.#tellAllPorts(network);
   }
 

@@ -49,7 +49,9 @@ export const portAddresses: Concern<'port'> = {
       const prefix = prefixIn(tier.spec, ip.family);
       const field = `/ips/${i}`;
       if (prefix === undefined) {
-        report(field, 'address.outside', `${text}: tier ${tier.name} has no ${cidrOf[ip.family]}`);
+        const chosen = ip.family === 4 && tier.spec.prefixLength !== undefined;
+        const why = chosen ? 'is given its cidr only now: name it, or leave ips out' : `has no ${cidrOf[ip.family]}`;
+        report(field, 'address.outside', `${text}: tier ${tier.name} ${why}`);
         return;
       }
       const cidr = tier.spec[cidrOf[ip.family]];

@@ -18,7 +18,8 @@ const words: Record<string, Words> = {
   },
   'Placed=True': { reason: 'Placed', message: 'It is where it is served' },
   'Placed=False': { reason: 'NotServed', message: 'Nothing can serve it at the moment; the operator has been told' },
-  GatewayPlaced: { reason: 'Placed', message: 'Its way out and its services are where the operator has them' },
+  'GatewayPlaced=False': { reason: 'NotInUse', message: 'Nothing of it needs a way out yet' },
+  'GatewayPlaced=True': { reason: 'Placed', message: 'Its way out and its services are where the operator has them' },
   NextHopResolved: {
     reason: 'NotResolved',
     message: 'The way from its pool to outside is not known yet; the operator has been told',
@@ -26,6 +27,10 @@ const words: Record<string, Words> = {
   'NextHop=False': { reason: 'NotBound', message: 'Its next hop is not there: what takes the route goes nowhere' },
   'HopsBound=False': { reason: 'HopNotBound', message: 'A port it leads through is not there' },
   Migrating: { reason: 'Moving', message: 'It is on its way from one host to another' },
+  ProviderNetwork: {
+    reason: 'NotReached',
+    message: 'Its host has no way to the network its tier is on; the operator has been told',
+  },
   Rejected: { reason: 'Refused', message: 'A switch refused part of it; the operator has been told' },
 };
 

@@ -174,6 +174,8 @@ export class Engine {
       if (member !== undefined) member.patches = new Map(keys.map((key) => [key, 0]));
     }
     this.nextHops.load(nextHops);
+    for (const number of nextHops.keys())
+      if (this.#view.byNumber(number)?.kind !== 'ip-pool') this.#records.rememberNextHop(number, undefined);
     for (const number of new Set([...this.zones.hypervisors(), ...facts.keys(), ...patches.keys()])) {
       // Deleted, and the controller ended before it had taken note.
       if (!known.has(number)) this.#records.forget(number, facts.get(number)?.systemId);

@@ -1,9 +1,10 @@
 /** What the API says of provider networks, pools, public addresses, NAT rules, VLAN attachments, and of gateways. */
+import { providerOf } from '../compile/provider-tier.ts';
 import { patchKeyOf, publicHomes } from '../compile/public-address.ts';
 import type { HypervisorNumber } from '../drivers/switch-plugin.ts';
 import type { Path, Resource, View } from '../intent/model.ts';
 import { servesByGateway } from '../inventory/gateways.ts';
-import { vlanPatch } from '../inventory/patch-keys.ts';
+import { providerPatch, vlanPatch } from '../inventory/patch-keys.ts';
 import { homesOf } from '../inventory/placement.ts';
 import type { Condition, State } from '../reconcile/contract.ts';
 import type { Engine } from './engine.ts';
@@ -25,6 +26,8 @@ export function wayOutConditions(view: View, engine: Engine, resource: Resource)
       const address = view.getAs('public-ip', `${resource.parent}/public-ips/${resource.spec.publicIp}`);
       return address === undefined ? [] : [placed(engine, address)];
     }
+    case 'port':
+      return onProviderNetwork(view, engine, resource);
     case 'vlan-attachment':
       return [joined(view, engine, resource)];
     case 'network':
@@ -115,6 +118,16 @@ function joined(view: View, engine: Engine, attachment: Resource<'vlan-attachmen
   const there = reaching.filter((h) => state.patch(h, vlanPatch(attachment.number)) !== undefined);
   if (there.length === 0) return ill(type, 'NoPatch', `${names(engine, reaching)} has no patch to it yet`);
   return well(type, 'AtGateways', `VLAN ${attachment.spec.vlan} at ${names(engine, there)}`);
+}
+
+/** A port straight on a provider network, on a hypervisor that has no way there. */
+function onProviderNetwork(view: View, { state, fleet, bindings }: Engine, port: Resource<'port'>): Said[] {
+  const bound = bindings.placement.get(port.path);
+  const provider = bound === undefined ? undefined : providerOf(view, `${port.parent}/tiers/${port.spec.tier}`);
+  if (bound === undefined || provider === undefined) return [];
+  if (state.patch(bound.hypervisor, providerPatch(provider.number)) !== undefined) return [];
+  const why = `hypervisor ${fleet.name(bound.hypervisor)} has no way to provider network ${provider.name}`;
+  return [ill('ProviderNetwork', 'NoPatch', why)];
 }
 
 /** Nobody orders gateways: a network without them is as it should be, its public addresses are not. */

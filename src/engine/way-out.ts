@@ -201,7 +201,10 @@ export class WayOut {
       const network = parentPath(path);
       const port = view.getAs('port', path);
       const tier = port === undefined ? undefined : view.getAs('tier', `${network}/tiers/${port.spec.tier}`);
-      if (tier?.spec.providerNetwork === provider.name) mark(`port:${path}`);
+      if (tier?.spec.providerNetwork === provider.name) {
+        mark(`port:${path}`);
+        touched(path);
+      }
       for (const r of view.referrers(path)) if (r.kind === 'nat-rule') open.add(network);
     }
     for (const network of open) {

@@ -342,6 +342,39 @@ describe('after a restart', () => {
   });
 });
 
+test('a network that finds no conntrack zone on its gateway says so, and has one when another network gives it back', async () => {
+  const before = await new Rig().start();
+  await before.join('gw1', 1, { gateway: true });
+  await before.put('provider-networks/net', { physicalNetwork: 'phys' });
+  await before.put('ip-pools/public', pool);
+  await before.put('tenants/acme', {});
+  for (const name of ['one', 'two'])
+    await before.put(`tenants/acme/networks/${name}`, { offering: 'basic', cidr: '10.0.0.0/16' });
+  await before.core.stop();
+  const store = openMemoryStore({ disk: before.disk });
+  // One is left.
+  await store.commit({ put: new Map([['zones/1/65535', JSON.stringify({ state: 'free' })]]) });
+  await store.close();
+  const rig = await new Rig(before.disk).start();
+  await rig.back('gw1', 1);
+  const [one, two] = ['one', 'two'].map((name) => `tenants/acme/networks/${name}/public-ips/a`) as [string, string];
+  await rig.put(one, {});
+  await rig.put(two, {});
+  expect([rig.told(one), rig.told(two)]).toEqual(['programmed AtGateways', 'degraded NoZone']);
+  rig.agree();
+  rig.fake.prompt = false;
+  await rig.remove(one);
+  // Not before the switch has confirmed that no flow uses it.
+  expect(rig.told(two)).toBe('degraded NoZone');
+  rig.fake.prompt = true;
+  rig.fake.acknowledge();
+  await quiet(rig.core);
+  expect(rig.fake.flushed).toEqual(['1/65535']);
+  expect(rig.told(two)).toBe('programmed AtGateways');
+  expect(rig.core.engine.state.natZone(1, 'tenants/acme/networks/two')).toBe(65_535);
+  rig.agree();
+});
+
 describe('next hops', () => {
   const asked = { ...pool, gatewayMac: undefined };
   /** What a switch sends of an ARP message. */
@@ -448,6 +481,21 @@ describe('what is wrong is told of the right object', () => {
     }
     await rig.back('hv1', 3, {});
     for (const host of ['gw1', 'hv1']) expect(rig.told(`hypervisors/${host}`)).toBe('programmed approved');
+  });
+
+  test('a port straight on a provider network its hypervisor has no way to', async () => {
+    const rig = await open();
+    await rig.put('provider-networks/net', { physicalNetwork: 'phys', tenants: ['acme'] });
+    await rig.put(`${network}/tiers/flat`, { cidr: '198.18.0.0/24', gateway: '198.18.0.1', providerNetwork: 'net' });
+    await rig.put(`${network}/ports/f`, { tier: 'flat', ifaceId: 'f', ips: ['198.18.0.9'] });
+    const heard: string[] = [];
+    await rig.show('hv1', 'f');
+    expect(rig.told(`${network}/ports/f`)).toBe('degraded InterfaceFound,NoPatch');
+    rig.core.status.onStatus((path) => heard.push(path));
+    await rig.back('hv1', 3, { phys: 'br-ex' }, ['f']);
+    expect(rig.told(`${network}/ports/f`)).toBe('programmed InterfaceFound');
+    expect(heard).toContain(`${network}/ports/f`);
+    rig.agree();
   });
 
   test('a VLAN attachment and its device: no gateway, no host that maps the trunk, no bridge, joined', async () => {

@@ -3,12 +3,12 @@ import { formatMac } from '../intent/addresses.ts';
 import { formatIp, type Ip, parseIp } from '../intent/ip.ts';
 import type { Resource } from '../intent/model.ts';
 import type { AnsweredHop, Neighbour, Verdict } from './answer.ts';
-import { entrances, type Inbound } from './outside.ts';
+import { type Entrance, entrances, type Inbound, publicIpWith } from './outside.ts';
 import { answeredMac, neighbourRequest } from './probe.ts';
 import type { Resolved } from './request.ts';
 import { describeHops } from './steps.ts';
 import type { Surroundings, SwitchesNow } from './surroundings.ts';
-import { walk } from './walk.ts';
+import { type Assumed, joined, passedOn, type Walk, walk } from './walk.ts';
 
 export type Inward =
   | { asked: Resolved; told: Neighbour }
@@ -17,7 +17,30 @@ export type Inward =
 /** The router's, where nobody knows it: administered locally. */
 const someRouter = 0x0200_0000_0001;
 
+/** Where packets for the address come in just now, and the MAC it has there. */
+type Taken = { at: Entrance; mac: number };
+type Asking = { target: Ip; source: Ip; mac: number };
+
 /** Who is in charge of the address says so. Where several do, the first is followed. */
+async function whoTakes(
+  around: Surroundings,
+  switches: SwitchesNow,
+  publicIp: Resource<'public-ip'>,
+  { target, source, mac }: Asking,
+): Promise<{ taken: Taken | undefined; silent: Walk[] }> {
+  const silent: Walk[] = [];
+  for (const at of entrances(around, publicIp)) {
+    if (switches.isDown(at.hypervisor)) continue;
+    const question = neighbourRequest({ inPort: at.ofport, mac, source, target });
+    const walked = await walk(switches, { hypervisor: at.hypervisor, packet: question });
+    const answer = walked.ends.find((end) => end.kind === 'answered');
+    const found = answer === undefined ? undefined : answeredMac(answer.packet);
+    if (found !== undefined) return { taken: { at, mac: found }, silent };
+    silent.push(walked);
+  }
+  return { taken: undefined, silent };
+}
+
 export async function inboundOf(
   around: Surroundings,
   switches: SwitchesNow,
@@ -30,32 +53,48 @@ export async function inboundOf(
   const router = pool && parseIp(pool.spec.gateway);
   const mac = (pool && around.nextHopMac?.(pool.path)) ?? someRouter;
   const common = { network: publicIp.parent, target, receiver: undefined, publicIp, ...packet };
-  const hops: AnsweredHop[] = [];
-  const open = entrances(around, publicIp).filter(({ hypervisor }) => !switches.isDown(hypervisor));
-  for (const at of open) {
-    const question = neighbourRequest({ inPort: at.ofport, mac, source: router ?? source, target });
-    const walked = await walk(switches, { hypervisor: at.hypervisor, packet: question });
-    const answer = walked.ends.find((end) => end.kind === 'answered');
-    const found = answer === undefined ? undefined : answeredMac(answer.packet);
-    if (found !== undefined) {
-      const text = `${formatIp(target)} is at ${formatMac(found)} for the router of its pool`;
-      return {
-        asked: { ...common, sender: { port: undefined, mac, ip: source, at }, targetMac: found },
-        told: { asked: formatIp(target), mac: formatMac(found), text },
-      };
-    }
-    hops.push(...describeHops(around, walked));
+  const { taken, silent } = await whoTakes(around, switches, publicIp, { target, source: router ?? source, mac });
+  if (taken !== undefined) {
+    const text = `${formatIp(target)} is at ${formatMac(taken.mac)} for the router of its pool`;
+    return {
+      asked: { ...common, sender: { port: undefined, mac, ip: source, at: taken.at }, targetMac: taken.mac },
+      told: { asked: formatIp(target), mac: formatMac(taken.mac), text },
+    };
   }
+  const hops = silent.flatMap((walked) => describeHops(around, walked));
   const text = `Nobody answers for ${formatIp(target)} on its provider network`;
   const verdict: Verdict = {
     outcome: 'refused',
     reason: 'no-answer',
     text,
     decisions: [],
-    needs: missing(around, publicIp, open.length > 0),
+    needs: missing(around, publicIp, silent.length > 0),
   };
   const nobody = { ...common, sender: { port: undefined, mac, ip: source, at: { hypervisor: 0, ofport: 0 } } };
   return { asked: undefined, nobody, told: { asked: formatIp(target), text }, hops, verdict };
+}
+
+/** What leaves for a public address of somebody here is taken to be sent back by the router of its provider network. */
+export async function backFromOutside(
+  around: Surroundings,
+  switches: SwitchesNow,
+  walked: Walk,
+  assumed: Assumed,
+): Promise<Walk> {
+  const end = walked.ends.find((one) => one.kind === 'outside');
+  const target = end?.packet.get('ipv4_dst');
+  if (end === undefined || target === undefined) return walked;
+  const ip = { family: 4, value: Number(target) } as const;
+  const publicIp = publicIpWith(around.view, ip);
+  const given = Number(end.packet.get('eth_dst') ?? 0n);
+  const back = passedOn(end.packet, 0);
+  if (publicIp === undefined || back === undefined) return walked;
+  const source: Ip = { family: 4, value: Number(end.packet.get('ipv4_src') ?? 0n) };
+  const { taken } = await whoTakes(around, switches, publicIp, { target: ip, source, mac: given });
+  if (taken === undefined) return walked;
+  back.set('in_port', taken.at.ofport);
+  back.set('eth_dst', taken.mac);
+  return joined(walked, end, await walk(switches, { hypervisor: taken.at.hypervisor, packet: back }, assumed));
 }
 
 function missing({ view }: Surroundings, { path, name, parent }: Resource<'public-ip'>, entrance: boolean): string[] {

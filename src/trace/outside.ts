@@ -82,15 +82,15 @@ function forwards({ spec }: Resource<'nat-rule'>, { protocol, destinationPort }:
   return first <= destinationPort && destinationPort <= last;
 }
 
+/** A hypervisor with the provider network, and the port it has to it. */
+export type Entrance = { hypervisor: HypervisorNumber; ofport: number };
+
 /** Where packets for the address may come in: hypervisors with the provider network that may be in charge of it. */
-export function entrances(
-  { view, placement, fleet }: Surroundings,
-  address: Resource<'public-ip'>,
-): { hypervisor: HypervisorNumber; ofport: number }[] {
+export function entrances({ view, placement, fleet }: Surroundings, address: Resource<'public-ip'>): Entrance[] {
   const pool = view.getAs('ip-pool', `ip-pools/${address.spec.pool}`);
   const provider = pool && view.getAs('provider-network', `provider-networks/${pool.spec.providerNetwork}`);
   if (provider === undefined) return [];
-  const found: { hypervisor: HypervisorNumber; ofport: number }[] = [];
+  const found: Entrance[] = [];
   for (const hypervisor of homes(view, placement, address)) {
     const ofport = fleet.get(hypervisor)?.patches.get(providerPatch(provider.number));
     if (ofport !== undefined && ofport !== 0) found.push({ hypervisor, ofport });

@@ -40,7 +40,9 @@ function arrives({ fleet, inWords }: Words, { from, passedOn }: Hop): string {
     case 'tunnel':
       return `by the tunnel from ${fleet.name(from.peer)}`;
     case 'provider':
-      return `from ${inWords(from.network)}`;
+      return passedOn
+        ? `from ${inWords(from.network)}, whose router is taken to have sent it back`
+        : `from ${inWords(from.network)}`;
     case 'services':
       return 'from the services of the gateway host';
     default:

@@ -9,7 +9,7 @@ import type { Answer, Asked, Neighbour, Verdict } from './answer.ts';
 import { Connections } from './connections.ts';
 import { absent, explain } from './explain.ts';
 import { atReceiver, translations } from './explain-outside.ts';
-import { type Inward, inboundOf } from './inward.ts';
+import { backFromOutside, type Inward, inboundOf } from './inward.ts';
 import { sendLive } from './live.ts';
 import { opening } from './orders.ts';
 import { missingNatRule, resolveInbound } from './outside.ts';
@@ -130,7 +130,8 @@ export class Tracer {
   async #send(switches: SwitchesNow, asked: Resolved, mac: number, assumed: Assumed): Promise<Followed> {
     const { hypervisor } = asked.sender.at;
     const start = { hypervisor, packet: packetOf(asked, mac) };
-    const walked = await throughSteering(this.#around, switches, start, assumed);
+    const left = await throughSteering(this.#around, switches, start, assumed);
+    const walked = await backFromOutside(this.#around, switches, left, assumed);
     return { asked, mac, walk: walked, verdict: explain(this.#around, asked, walked) };
   }
 

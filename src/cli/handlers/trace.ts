@@ -229,7 +229,7 @@ function translatedLine({
   const place = gateway === undefined ? '' : `, on ${gateway}`;
   const network = providerNetwork === undefined ? '' : `, provider network ${providerNetwork}`;
   const hop = nextHop === undefined ? '' : `, next hop ${nextHop}`;
-  const by = `nat-rule ${shortPath(natRule)}, public-ip ${shortPath(publicIp)}`;
+  const by = `${shortPath(natRule)}, ${shortPath(publicIp)}`;
   return `  ${direction}: ${safe(`${address} by ${by}${place}${network}${hop}`)}`;
 }
 

@@ -1,0 +1,253 @@
+/** `keyway trace` of the way out and in: by what it goes, where it ends, and what would have to be ordered. */
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createApp } from '../../src/api/app.ts';
+import { Audit } from '../../src/auth/audit.ts';
+import { Tokens } from '../../src/auth/tokens.ts';
+import { loadConfig } from '../../src/config.ts';
+import { cli, type Ran } from '../cli/support.ts';
+import { openVswitch } from '../support/open-vswitch.ts';
+import { type OutsideTraceCloud, openOutsideTraceCloud, shop } from './outside-cloud.ts';
+
+const found = await openVswitch();
+const unavailable = 'unavailable' in found ? found.unavailable : undefined;
+if (unavailable !== undefined) console.warn(`no Open vSwitch: ${unavailable}`);
+const skip = { skip: unavailable !== undefined };
+
+let cloud: OutsideTraceCloud;
+let url = '';
+const secrets = { admin: '', acme: '', umbrella: '' };
+const open = new AsyncDisposableStack();
+beforeAll(async () => {
+  if (unavailable !== undefined) return;
+  cloud = open.use(await openOutsideTraceCloud());
+  const { core } = cloud;
+  const tokens = await Tokens.load(core.store);
+  const app = await createApp({
+    ...core,
+    tokens,
+    audit: await Audit.load(core.store),
+    config: loadConfig(undefined),
+    log: pino({ level: 'silent' }),
+  });
+  open.defer(() => app.close());
+  url = await app.listen({ host: '127.0.0.1', port: 0 });
+  secrets.admin = (await tokens.create({ role: 'admin' })).secret;
+  for (const tenant of ['acme', 'umbrella'] as const)
+    secrets[tenant] = (await tokens.create({ role: 'tenant', tenant })).secret;
+}, 60_000);
+afterAll(() => open.disposeAsync());
+
+const run = (line: string, as: keyof typeof secrets = 'admin'): Promise<Ran> =>
+  cli(['trace', ...line.split(' ')], {
+    env: { KEYWAY_URL: url, KEYWAY_TOKEN: secrets[as], KEYWAY_TENANT: 'acme', KEYWAY_NETWORK: 'shop' },
+  });
+
+async function answer(line: string, as: keyof typeof secrets = 'admin') {
+  const { status, stdout, stderr } = await run(`${line} -o json`, as);
+  expect(stderr).toBe('');
+  const body = JSON.parse(stdout);
+  const passed = body.verdict.outcome === 'delivered' || body.verdict.outcome === 'answered';
+  expect(status).toBe(passed ? 0 : 1);
+  return body;
+}
+
+test.each([
+  [
+    '--from web2 --to 198.51.100.7 --dport 80',
+    'outside',
+    /^Leaves the network as 203\.0\.113\.10: nat-rule out, public-ip front$/,
+    [],
+  ],
+  // With an address of its own, on a hypervisor that has the provider network.
+  ['--from web1 --to 198.51.100.7 --dport 80', 'outside', /as 203\.0\.113\.11: nat-rule own, public-ip own$/, []],
+  [
+    '--from db1 --to 198.51.100.7',
+    'no-nat-rule',
+    /^No nat-rule lets it out$/,
+    [`a nat-rule of type source in ${shop} for tier db`],
+  ],
+  [
+    '--from outside --to 203.0.113.10 --dport 443',
+    'delivered',
+    /^Delivered to port web2 of network shop of tenant acme, as 10\.0\.1\.12:8443$/,
+    [],
+  ],
+  ['--from outside --to web2 --dport 443', 'delivered', /as 10\.0\.1\.12:8443$/, []],
+  ['--from outside --to public-ip:front --dport 443', 'delivered', /as 10\.0\.1\.12:8443$/, []],
+  ['--from outside:198.51.100.9 --to web1 --dport 22', 'delivered', /as 10\.0\.1\.11:22$/, []],
+  [
+    '--from outside:192.0.2.99 --to web1 --dport 22',
+    'rules',
+    /denied by default, on the receiver's side$/,
+    [`an allow rule in ${shop} from any, or cidr 192.0.2.99/32 to tier web, tcp 22`],
+  ],
+  [
+    '--from outside --to 203.0.113.10 --dport 25',
+    'rules',
+    /denied by default/,
+    [`an allow rule in ${shop} from any, or cidr 198.51.100.1/32 to tier db, tcp 25`],
+  ],
+  [
+    '--from outside --to 203.0.113.10 --dport 80',
+    'no-nat-rule',
+    /^No nat-rule publishes that under 203\.0\.113\.10$/,
+    [`a nat-rule of type port-forward in ${shop} for public-ip front, tcp 80`],
+  ],
+  [
+    '--from outside --to web2 --dport 9999',
+    'no-nat-rule',
+    /^Nothing publishes that of port web2/,
+    [`a nat-rule of type port-forward in ${shop} to port web2, tcp 9999`],
+  ],
+  [
+    '--from outside --to public-ip:idle --dport 80',
+    'no-answer',
+    /^Nobody answers for 203\.0\.113\.12 on its provider network$/,
+    [`a nat-rule in ${shop} for public-ip idle`],
+  ],
+  [
+    '--from outside:10.0.1.12 --to 203.0.113.10 --dport 443',
+    'source',
+    /^Nobody outside has 10\.0\.1\.12/,
+    ['Another sender'],
+  ],
+  // Out as one public address, in by the other.
+  ['--from web1 --to 203.0.113.10 --dport 443', 'delivered', /^Delivered to port web2 .*, as 10\.0\.1\.12:8443$/, []],
+  [
+    '--from web2 --to 203.0.113.10 --dport 25',
+    'rules',
+    /denied by default, on the receiver's side$/,
+    [`an allow rule in ${shop} from any, or cidr 203.0.113.10/32 to tier db, tcp 25`],
+  ],
+  ['--from web2 --to 198.51.100.7 --dport 80 --state established', 'outside', /as 203\.0\.113\.10/, []],
+  [
+    '--from outside:198.51.100.7 --to web2 --sport 80 --dport 40000 --state reply',
+    'delivered',
+    /^Delivered to port web2/,
+    [],
+  ],
+  [
+    '--from web2 --to 198.51.100.7 --sport 8443 --dport 40000 --state reply',
+    'outside',
+    /^Leaves the network as 203\.0\.113\.10/,
+    [],
+  ],
+  ['--from web2 --to 169.254.1.2', undefined, undefined, undefined],
+  ['--from web2 --to 203.0.113.10 --ttl 1', 'time-to-live', /time to live/, ['A larger time to live at the sender']],
+] as const)('%s: %s', skip, async (line, reason, text, needs) => {
+  if (reason === undefined) {
+    expect((await run(line)).stderr).toContain('address.invalid');
+    return;
+  }
+  const { verdict } = await answer(line);
+  expect(verdict).toMatchObject({ reason, text: expect.stringMatching(text), needs });
+});
+
+test('by which gateway, address and next hop; and by which were that one dead', skip, async () => {
+  const [first, second] = cloud.gateways;
+  const line = '--from web2 --to 198.51.100.7 --dport 80';
+  const by = (gateway: string) => ({
+    direction: 'out',
+    natRule: `${shop}/nat-rules/out`,
+    publicIp: `${shop}/public-ips/front`,
+    address: '203.0.113.10',
+    gateway,
+    providerNetwork: 'internet',
+    nextHop: '203.0.113.1',
+  });
+  const alive = await answer(line);
+  expect(alive.translated).toEqual([by(first)]);
+  expect(alive.hops.map(({ hypervisor }: { hypervisor: string }) => hypervisor)).toEqual(['hv1', first]);
+  const assumed = await answer(`${line} --assume-down ${first}`);
+  expect(assumed.translated).toEqual([by(second)]);
+  const inward = await answer(`--from outside --to 203.0.113.10 --dport 443 --assume-down ${first}`);
+  expect(inward.hops[0].hypervisor).toBe(second);
+  expect(inward.verdict.outcome).toBe('delivered');
+  expect(await answer(`${line} --assume-down gw1,gw2`)).toMatchObject({ verdict: { reason: 'no-gateway' } });
+  // Really dead, in the switches' own eyes.
+  await cloud.setAlive(first, false);
+  try {
+    expect((await answer(line)).translated).toEqual([by(second)]);
+  } finally {
+    await cloud.setAlive(first, true);
+  }
+  expect((await run(`${line} --assume-down nobody`)).stderr).toContain('/assumeDown');
+  const { stdout } = await run(line);
+  expect(stdout).toContain(`  out: 203.0.113.10 by nat-rule acme/shop/out, public-ip acme/shop/front, on ${first}`);
+});
+
+test('a tenant is told the verdict, and neither where nor of the operator', skip, async () => {
+  const [first] = cloud.gateways;
+  const told = await answer('--from web2 --to 198.51.100.7 --dport 80', 'acme');
+  expect(told.translated).toEqual([
+    {
+      direction: 'out',
+      natRule: `${shop}/nat-rules/out`,
+      publicIp: `${shop}/public-ips/front`,
+      address: '203.0.113.10',
+    },
+  ]);
+  expect(told.hops).toEqual([]);
+  const inward = await answer('--from outside --to 203.0.113.10 --dport 443', 'acme');
+  expect(inward.verdict.outcome).toBe('delivered');
+  expect(JSON.stringify([told, inward])).not.toMatch(/hv\d|gw\d|internet|203\.0\.113\.1"/);
+  expect((await run(`--from web2 --to 198.51.100.7 --assume-down ${first}`, 'acme')).stderr).toContain('/assumeDown');
+});
+
+test("another tenant's public address is outside: of what is behind it a tenant is told nothing", skip, async () => {
+  const line = '--from web2 --to 203.0.113.20 --dport 443';
+  const all = await answer(line);
+  expect(all).toMatchObject({ beyond: true, verdict: { outcome: 'delivered' } });
+  expect(all.verdict.text).toMatch(/web2 of network shop of tenant umbrella/);
+  const told = await answer(line, 'acme');
+  expect(told.verdict).toMatchObject({ reason: 'outside', text: 'Leaves the network as 203.0.113.10' });
+  expect(JSON.stringify(told)).not.toContain('umbrella');
+  // Refused there, too: nobody says by what.
+  const refused = await answer('--from web2 --to 203.0.113.20 --dport 25', 'acme');
+  expect(refused.verdict.outcome).toBe('delivered');
+  expect(JSON.stringify(refused)).not.toContain('umbrella');
+  const foreign = await run('--from outside --to 203.0.113.20 --dport 443', 'acme');
+  expect(foreign.stderr).toContain('resource.not-found');
+  const path = await run('--from outside --to public-ip:umbrella/shop/front --dport 443', 'acme');
+  expect(path.stderr).toContain('auth.forbidden');
+});
+
+test.each([
+  ['--from outside:nonsense --to web2', 'address.invalid', '/from'],
+  ['--from outside:fd00::1 --to web2', 'address.invalid', '/from'],
+  ['--from outside --to 203.0.113.99', 'resource.not-found', '/to'],
+  ['--from outside --to 8.8.8.8', 'resource.not-found', '/to'],
+  ['--from outside --to web2 --live', 'request.invalid', '/live'],
+  ['--from outside --to dhcp', 'request.invalid', '/to'],
+  ['--from outside --to 203.0.113.10 --sport 80 --state reply', 'request.invalid', '/state'],
+  ['--from db1 --to 198.51.100.7 --sport 80 --dport 4000 --state reply', undefined, undefined],
+])('%s is refused: %s of %s', skip, async (line, code, field) => {
+  const { status, stderr, stdout } = await run(line);
+  if (code === undefined) {
+    // Published, but not that port: what it would answer never came.
+    expect(`${stdout}${stderr}`).not.toBe('');
+    return;
+  }
+  expect(status).not.toBe(0);
+  expect(stderr).toContain(field);
+  expect(stderr).toContain(code);
+});
+
+test('without the rules that let anything out there is no route, and what is missing is said', skip, async () => {
+  const { core } = cloud;
+  const network = 'tenants/umbrella/networks/shop';
+  const rules = [...core.intent.children('nat-rule', network)];
+  await core.intent.transact(
+    rules.map(({ path }) => ({ op: 'delete' as const, path })),
+    { restrictedAllowed: true, many: true },
+  );
+  await expect
+    .poll(async () => (await answer('--from umbrella/shop/web1 --to 198.51.100.7')).verdict.reason, { timeout: 5_000 })
+    .toBe('no-route');
+  const { verdict } = await answer('--from umbrella/shop/web1 --to 198.51.100.7');
+  expect(verdict.needs).toEqual([
+    `a nat-rule of type source in ${network} for tier web`,
+    `a route in ${network} with destination 198.51.100.7/32, or a prefix around it`,
+  ]);
+});

@@ -7,6 +7,7 @@ import { buildOutside, type Outside, outside, publicLink } from '../../src/sandb
 import { type Lab, type LabHypervisor, type LabVm, openLabOrSkip, pingFrame } from '../support/lab.ts';
 import { arpFrame } from './frames.ts';
 import type { Resource } from './outside-cloud.ts';
+import { whatIsOnItsWay } from './vlan-cloud.ts';
 
 /** a and b are of acme, c of umbrella; a and c share a hypervisor. */
 const ports = {
@@ -137,6 +138,7 @@ run('ports of one tier meet on the provider network, and no tunnel carries it', 
   const underlay = await hypervisors.hv1.capture();
   expect(await vms.a.tcp(ports.b.ip, 9000)).toEqual({ answer: 'b' });
   expect(await vms.b.tcp(ports.a.ip, 9000)).toEqual({ answer: 'a' });
+  await whatIsOnItsWay();
   const seen = (await underlay.frames()).map(({ hex }) => hex);
   expect(seen.filter((hex) => hex.includes('cb007114') && hex.includes('cb007115'))).toEqual([]);
 });
@@ -185,6 +187,7 @@ run(
     const inVm = await vms.a.capture();
     const outSide = await router.capture();
     await router.ping(ports.a.ip, short);
+    await whatIsOnItsWay();
     const answers = (await outSide.frames()).filter(
       ({ hex }) => hex.slice(24, 44) === '08060001080006040002' && hex.includes('cb007114'),
     );

@@ -139,6 +139,7 @@ export async function openVlanCloud(context: Pick<TestContext, 'skip'>): Promise
     ): Promise<TaggedFrame[]> => {
       const captures = await Promise.all(places.map((place) => startCapture(lab.enclosure, openVswitch, place)));
       await done();
+      await whatIsOnItsWay();
       return (await Promise.all(captures.map((capture) => capture.frames()))).flat().flatMap(tagged);
     };
     const trunkOf = async (gateway: LabHypervisor): Promise<string> =>
@@ -171,6 +172,11 @@ export async function openVlanCloud(context: Pick<TestContext, 'skip'>): Promise
     await lab[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** A capture tells of a frame some time after it has passed. */
+export function whatIsOnItsWay(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 300));
 }
 
 /** Frames with an 802.1Q tag. */

@@ -3,7 +3,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pingThrough } from '../../src/sandbox/pings.ts';
 import { pingFrame } from '../support/lab.ts';
 import { arpFrame } from './frames.ts';
-import { allow, device, networkOf, openVlanCloud, places, tenants, type VlanCloud } from './vlan-cloud.ts';
+import {
+  allow,
+  device,
+  networkOf,
+  openVlanCloud,
+  places,
+  tenants,
+  type VlanCloud,
+  whatIsOnItsWay,
+} from './vlan-cloud.ts';
 
 let cloud: VlanCloud | undefined;
 let reason: string | undefined;
@@ -99,6 +108,7 @@ run('a device speaks for itself alone', async ({ devices, vms }) => {
     arpFrame({ ethSrc: device.mac, sha: device.mac, spa: '10.0.2.12', tpa: near.ip, ethDst: near.mac, op: 2 }),
   );
   expect(await devices.acme.ping(near.ip)).toBe(true);
+  await whatIsOnItsWay();
   const seen = (await capture.frames()).map(({ hex }) => hex);
   expect(seen.filter((hex) => hex.includes('7001') || hex.slice(24, 28) === '0806')).toEqual([]);
 });

@@ -146,6 +146,45 @@ run("no rule of a tenant's reaches the device itself; a policy does", async ({ a
   await apply(tenants.map((tenant) => ({ path: `${networkOf(tenant)}/rules/all`, delete: true })));
 });
 
+run(
+  'a steering rule leads one direction through the device, and the other past it',
+  async ({ apply, vms, firewalls }) => {
+    const { near, far } = places;
+    const pings = { action: 'allow', priority: 100, from: { tier: 'web' }, to: { tier: 'db' }, protocol: 'icmp' };
+    await apply(
+      tenants.flatMap((tenant): Resource[] => [
+        { path: `${networkOf(tenant)}/rules/pings`, spec: pings },
+        {
+          path: `${networkOf(tenant)}/steering/inspect`,
+          spec: { priority: 10, from: { tier: 'web' }, to: { tier: 'db' }, protocol: 'icmp', via: ['firewall'] },
+        },
+      ]),
+    );
+    for (const tenant of tenants) {
+      const capture = await firewalls[tenant].capture();
+      expect(await vms[tenant].far.ping(near.ip)).toBe(true);
+      const hex = (text: string): string =>
+        text
+          .split('.')
+          .map((octet) => Number(octet).toString(16).padStart(2, '0'))
+          .join('');
+      const pairs = (frames: readonly { hex: string }[]): string[] => frames.map((frame) => frame.hex.slice(52, 68));
+      // In, and out again.
+      await expect
+        .poll(async () => pairs(await capture.seen()).filter((pair) => pair === hex(far.ip) + hex(near.ip)).length)
+        .toBeGreaterThanOrEqual(2);
+      const seen = pairs(await capture.frames());
+      expect(seen).not.toContain(hex(near.ip) + hex(far.ip));
+    }
+    await apply(
+      tenants.flatMap((tenant): Resource[] => [
+        { path: `${networkOf(tenant)}/steering/inspect`, delete: true },
+        { path: `${networkOf(tenant)}/rules/pings`, delete: true },
+      ]),
+    );
+  },
+);
+
 run('with no controller the way through the device goes on by the second gateway', async (all) => {
   const { lab, vms, servers, firewalls } = all;
   const port = (await lab.admin('GET', `/v1/${networkOf('acme')}/ports/firewall`)) as {

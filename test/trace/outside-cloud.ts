@@ -88,6 +88,12 @@ export const orders: Order[] = [
     },
   },
   ...tenants.flatMap(tenantOrders),
+  { path: 'trunks/racks', spec: { physicalNetwork: 'physnet', vlans: ['100-109'] } },
+  { path: `${shop}/vlan-attachments/rack`, spec: { trunk: 'racks', tier: 'db' } },
+  {
+    path: `${shop}/ports/appliance`,
+    spec: { tier: 'db', attachment: 'rack', mac: '02:00:00:00:00:66', ips: ['10.0.2.66'] },
+  },
   nat(shop, 'own', { type: 'static', publicIp: 'own', port: 'web1' }),
   ...boundPorts.map(({ path, tier, ip, mac, ifaceId }) => ({ path, spec: { tier, mac, ips: [ip], ifaceId } })),
 ];
@@ -123,7 +129,8 @@ export async function openOutsideTraceCloud(): Promise<OutsideTraceCloud> {
   );
   for (const [i, { host, ifaceId }] of boundPorts.entries()) await switches[host].addPort(`v${i}`, ifaceId);
   const { engine } = core;
-  await until(() => engine.bindings.placement.size === boundPorts.length);
+  // The device behind a VLAN, too.
+  await until(() => engine.bindings.placement.size === boundPorts.length + 1);
   await settled(core);
   const around: Surroundings = {
     view: core.intent,

@@ -6,6 +6,7 @@ import { Audit } from '../../src/auth/audit.ts';
 import { Tokens } from '../../src/auth/tokens.ts';
 import { loadConfig } from '../../src/config.ts';
 import { cli, type Ran } from '../cli/support.ts';
+import { settled } from '../support/core.ts';
 import { openVswitch } from '../support/open-vswitch.ts';
 import { type OutsideTraceCloud, openOutsideTraceCloud, shop } from './outside-cloud.ts';
 
@@ -175,6 +176,57 @@ test('by which gateway, address and next hop; and by which were that one dead', 
   expect((await run(`${line} --assume-down nobody`)).stderr).toContain('/assumeDown');
   const { stdout } = await run(line);
   expect(stdout).toContain(`  out: 203.0.113.10 by nat-rule acme/shop/out, public-ip acme/shop/front, on ${first}`);
+});
+
+test('a device behind a VLAN is reached by whichever gateway lives, and heard by it', skip, async () => {
+  const { placement } = cloud.core.engine.bindings;
+  const name = (h: number) => cloud.core.engine.fleet.name(h);
+  const { hypervisor, standby } = placement.get(`${shop}/ports/appliance`)!;
+  const [first, second] = [name(hypervisor), name(standby!.hypervisor)];
+  const last = (body: { hops: { hypervisor: string }[] }) => body.hops.at(-1)!.hypervisor;
+  const line = '--from web2 --to appliance';
+  await allowPing();
+  const to = await answer(line);
+  expect(to.verdict).toMatchObject({
+    outcome: 'delivered',
+    text: 'Delivered to port appliance of network shop of tenant acme',
+  });
+  expect(last(to)).toBe(first);
+  const over = await answer(`${line} --assume-down ${first}`);
+  expect([over.verdict.outcome, last(over)]).toEqual(['delivered', second]);
+  const from = await answer('--from appliance --to web2');
+  expect([from.verdict.outcome, from.hops[0].hypervisor]).toEqual(['delivered', first]);
+  const heard = await answer(`--from appliance --to web2 --assume-down ${first}`);
+  expect([heard.verdict.outcome, heard.hops[0].hypervisor]).toEqual(['delivered', second]);
+});
+
+async function allowPing(): Promise<void> {
+  const { core } = cloud;
+  const spec = { action: 'allow', priority: 50, from: { any: true }, to: { any: true }, protocol: 'icmp' };
+  await core.intent.transact([{ op: 'put', path: `${shop}/rules/ping`, spec }], { restrictedAllowed: true });
+  await settled(core);
+}
+
+test('what asks for an address, a router, a name or metadata is followed to who tells it', skip, async () => {
+  const [first, second] = cloud.gateways;
+  const dhcp = await answer('--from web2 --to dhcp');
+  expect(dhcp.verdict).toMatchObject({ outcome: 'delivered', reason: 'services' });
+  expect(dhcp.hops.map(({ hypervisor }: { hypervisor: string }) => hypervisor)).toEqual(['hv1', first]);
+  expect((await answer(`--from web2 --to dhcp --assume-down ${first}`)).hops.at(-1).hypervisor).toBe(second);
+  const metadata = '--from web2 --to 169.254.169.254 --dport 80';
+  // No gateway host has the port of the services yet.
+  expect((await answer(metadata)).verdict).toMatchObject({ outcome: 'refused', reason: 'no-services' });
+  for (const host of cloud.gateways) {
+    await cloud.switches[host].addPort('kw-services');
+    await cloud.switches[host].vsctl('set', 'Interface', 'kw-services', 'external_ids:keyway-service=gateway-host');
+  }
+  await expect
+    .poll(async () => (await answer(metadata)).verdict, { timeout: 10_000 })
+    .toMatchObject({ outcome: 'delivered', reason: 'services' });
+  expect((await answer('--from web2 --to 169.254.169.254 --dport 53 --proto udp')).verdict.reason).toBe('services');
+  expect((await answer('--from web2 --to 169.254.169.254 --dport 22')).verdict.outcome).toBe('refused');
+  const told = await answer(metadata, 'acme');
+  expect(JSON.stringify(told)).not.toMatch(/hv\d|gw\d/);
 });
 
 test('a tenant is told the verdict, and neither where nor of the operator', skip, async () => {

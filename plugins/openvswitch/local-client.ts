@@ -25,7 +25,7 @@ export type LocalClientOptions = {
   onPacketIn(packet: PacketIn): void;
   /** From here on packets come, and go out; also after each time it was away. */
   onConnected?(): void;
-  /** Not told of an end by `close`. */
+  /** Also where ovs-vswitchd was not running (its socket refuses) when this began. Not told of an end by `close`. */
   onDisconnected?(reason: string): void;
   log: Log;
   limits?: ConnectionLimits;
@@ -70,6 +70,8 @@ class Client implements LocalClient {
   readonly #limits: ConnectionLimits;
   #connection: Connection | undefined;
   #up = false;
+  /** Whether it was told of a connection or of none. */
+  #everTold = false;
   #retry = firstRetry;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -88,7 +90,11 @@ class Client implements LocalClient {
 
   start(): void {
     const socket = dial({ path: this.#path });
-    const failed = (error: Error): void => this.#again(error.message);
+    const failed = (error: NodeJS.ErrnoException): void => {
+      // A socket that is not there, or not for us, says nothing of the switch.
+      if (error.code === 'ECONNREFUSED' && !this.#everTold) this.#tellGone(error.message);
+      this.#again(error.message);
+    };
     socket.once('error', failed);
     socket.once('connect', () => {
       socket.off('error', failed);
@@ -157,6 +163,7 @@ class Client implements LocalClient {
       return;
     }
     this.#up = true;
+    this.#everTold = true;
     this.#retry = firstRetry;
     this.#lastFailure = '';
     log.info({ switch: this.#path }, 'connected to the switch');
@@ -177,9 +184,14 @@ class Client implements LocalClient {
     this.#connection = undefined;
     this.#up = false;
     if (this.#stopped) return;
+    this.#tellGone(reason);
+    this.#again(reason);
+  }
+
+  #tellGone(reason: string): void {
+    this.#everTold = true;
     this.#options.log.warn({ switch: this.#path, reason }, 'the switch is gone');
     this.#options.onDisconnected?.(reason);
-    this.#again(reason);
   }
 
   #again(reason: string): void {

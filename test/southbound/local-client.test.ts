@@ -137,6 +137,28 @@ test('an answer leaves in the same turn; one that fails costs no other', async (
   expect(lab.lines.some((line) => line.includes('could not be dealt with'))).toBe(true);
 });
 
+test('tells that there is no ovs-vswitchd where there was one, and nothing of a socket that is not there', async () => {
+  await using ovs = await prepared();
+  await ovs.kill('ovs-vswitchd');
+  const said: string[] = [];
+  const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+  const open = (path: string, name: string): LocalClient =>
+    connect(path, {
+      ...{ controllerId: id, onPacketIn: () => {}, log },
+      onConnected: () => said.push(`${name} up`),
+      onDisconnected: () => said.push(`${name} down`),
+    });
+  const clients = [open(ovs.managementPath(), 'dead'), open(`${ovs.managementPath()}.none`, 'none')];
+  await until('the first', () => said.length === 1);
+  // Long enough for several attempts.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(said).toEqual(['dead down']);
+  await ovs.restart('ovs-vswitchd');
+  await until('the connection', () => said.length === 2);
+  expect(said).toEqual(['dead down', 'dead up']);
+  for (const client of clients) client.close();
+});
+
 test('comes back when ovs-vswitchd was away, and waits for one that is not there yet', async () => {
   await using ovs = await prepared();
   using lab = await withClient(ovs);

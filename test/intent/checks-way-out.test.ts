@@ -691,6 +691,54 @@ const cases: Cases = {
       ...bad('resource.immutable', '/attachment'),
     },
   ],
+  'what a VM is told': [
+    {
+      what: 'as much as there may be',
+      when: port({
+        hostname: 'a'.repeat(63),
+        userData: Buffer.alloc(32_768, 7).toString('base64'),
+        metadata: Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`key.${i}`, 'x'.repeat(1024)])),
+      }),
+    },
+    {
+      what: 'more user data',
+      when: port({ userData: Buffer.alloc(32_770).toString('base64') }),
+      ...bad('request.invalid', '/userData'),
+    },
+    {
+      what: 'user data that is not base64',
+      when: port({ userData: '#!/bin/sh' }),
+      ...bad('request.invalid', '/userData'),
+    },
+    { what: 'user data cut short', when: port({ userData: 'QUJD=' }), ...bad('request.invalid', '/userData') },
+    {
+      what: 'a key too many',
+      when: port({ metadata: Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`k${i}`, ''])) }),
+      ...bad('request.invalid', '/metadata'),
+    },
+    {
+      what: 'a key with a slash',
+      when: port({ metadata: { 'a/b': '' } }),
+      ...bad('request.invalid', '/metadata/a~1b'),
+    },
+    { what: 'a name that is no label', when: port({ hostname: 'a.b' }), ...bad('request.invalid', '/hostname') },
+    { what: 'a domain', when: put(shop, { offering: 'basic', cidr: '10.0.0.0/16', domain: 'shop.acme.example' }) },
+    {
+      what: 'a domain that ends in a dot',
+      when: put(shop, { offering: 'basic', cidr: '10.0.0.0/16', domain: 'acme.example.' }),
+      ...bad('request.invalid', '/domain'),
+    },
+    {
+      what: 'a resolver that is none',
+      when: put(shop, { offering: 'basic', cidr: '10.0.0.0/16', dnsServers: ['300.1.1.1'] }),
+      ...bad('address.invalid', '/dnsServers/0'),
+    },
+    {
+      what: 'a resolver on the VM itself',
+      when: put(shop, { offering: 'basic', cidr: '10.0.0.0/16', dnsServers: ['127.0.0.1'] }),
+      ...bad('address.not-unicast', '/dnsServers/0'),
+    },
+  ],
   'tier by its size': [
     {
       what: 'the first that is free',

@@ -8,7 +8,7 @@ import { pool } from './ip-pool.ts';
 import { portMac, routerMac } from './mac.ts';
 import { mtu } from './mtu.ts';
 import { natMeaning, neededByNat, neededServices, offeredAddresses } from './nat-rule.ts';
-import { networkPrefix } from './network-prefix.ts';
+import { networkPrefix, resolvers } from './network-prefix.ts';
 import { neededHops } from './next-hops.ts';
 import { offeringProviders } from './offering.ts';
 import { apartFromPorts, onProvider } from './on-provider.ts';
@@ -35,7 +35,7 @@ const all: { [K in Kind]: readonly Concern<K>[] } = {
   'provider-network': [segment],
   'ip-pool': [pool, apartFromPorts],
   trunk: [trunkVlans],
-  network: [networkPrefix, mtu, peeredPrefix, neededServices, withinQuota('network')],
+  network: [networkPrefix, resolvers, mtu, peeredPrefix, neededServices, withinQuota('network')],
   peering: [peering],
   tier: [tierPrefix, onProviderNetwork, gateway, routerMac],
   reservation: [reservedRange],

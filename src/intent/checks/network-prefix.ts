@@ -1,14 +1,27 @@
 /** The prefixes of a network: subnets of its own, and around all its tiers. */
-import { canonicalIpPrefix } from '../ip.ts';
+import { canonicalIp, canonicalIpPrefix } from '../ip.ts';
 import { cidrOf, type Family, families, prefixIn } from '../versions.ts';
 import type { Concern } from './concern.ts';
-import { judgeSubnet, type Lengths } from './prefixes.ts';
+import { judgeAddress, judgeSubnet, type Lengths } from './prefixes.ts';
 import { misplaced } from './tier-prefix.ts';
 
 /** Longest and shortest prefix of a network. */
 export const networkLengths: Readonly<Record<Family, Lengths>> = {
   4: { shortest: 8, longest: 29 },
   6: { shortest: 16, longest: 126 },
+};
+
+/** Resolvers a gateway host asks: addresses of hosts. */
+export const resolvers: Concern<'network'> = {
+  normalise(spec) {
+    spec.dnsServers?.forEach((text, i, all) => {
+      all[i] = canonicalIp(text);
+    });
+  },
+
+  judge(spec, report) {
+    spec.dnsServers?.forEach((text, i) => void judgeAddress(text, `/dnsServers/${i}`, report));
+  },
 };
 
 export const networkPrefix: Concern<'network'> = {

@@ -202,11 +202,8 @@ export class Placement {
   bind(port: Path, to: Bound): PlacementEffect {
     const before = this.#bound.get(port);
     this.#bound.set(port, to);
-    if (
-      before !== undefined &&
-      before.hypervisor === to.hypervisor &&
-      before.standby?.hypervisor === to.standby?.hypervisor
-    )
+    // The most frequent change costs nothing more.
+    if (before !== undefined && before.hypervisor === to.hypervisor && before.standby === to.standby)
       return { port, networkHosts: false, tenantHosts: [] };
     return this.#move(port, before === undefined ? [] : homesOf(before), homesOf(to));
   }
@@ -249,6 +246,7 @@ export class Placement {
     const tenant = parentPath(network);
     const effect: PlacementEffect = { port, networkHosts: false, tenantHosts: [] };
     for (const { hypervisor: host } of from) {
+      if (isAmong(to, host)) continue;
       drop(this.#onHost, host, port);
       if (leave(this.#networkHosts, network, host)) {
         effect.networkHosts = true;
@@ -259,6 +257,7 @@ export class Placement {
     if (to.length === 0) drop(this.#networkPorts, network, port);
     else if (from.length === 0) put(this.#networkPorts, network, port);
     for (const { hypervisor: host } of to) {
+      if (isAmong(from, host)) continue;
       put(this.#onHost, host, port);
       if (counted(this.#networkHosts, network).add(host)) {
         effect.networkHosts = true;
@@ -320,6 +319,10 @@ const none: ReadonlySet<Path> = new Set();
 
 /** Hypervisor numbers have 16 bits. */
 const pairBase = 2 ** 16;
+
+function isAmong(homes: readonly Home[], hypervisor: HypervisorNumber): boolean {
+  return homes.some((home) => home.hypervisor === hypervisor);
+}
 
 /** The first is in charge. */
 export function homesOf(bound: Bound): Home[] {

@@ -6,6 +6,7 @@
 import { Worker } from 'node:worker_threads';
 import type {
   Admission,
+  ConnectionsTo,
   Drift,
   FlowCounters,
   HeldUnits,
@@ -161,6 +162,10 @@ export class OpenVswitchPlugin implements SwitchPlugin {
 
   async flushZone(hypervisor: HypervisorNumber, zone: number): Promise<void> {
     await this.#request('flushZone', hypervisor, zone);
+  }
+
+  async forgetConnections(hypervisor: HypervisorNumber, connections: readonly ConnectionsTo[]): Promise<void> {
+    await this.#request('forgetConnections', hypervisor, connections);
   }
 
   async sendPacket(hypervisor: HypervisorNumber, packet: PacketOut): Promise<void> {

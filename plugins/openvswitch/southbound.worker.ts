@@ -129,6 +129,10 @@ const handlers: Handlers = {
     await southbound.flushZone(hypervisor, zone);
     return undefined;
   },
+  forgetConnections: async (hypervisor, connections) => {
+    await southbound.forgetConnections(hypervisor, connections);
+    return undefined;
+  },
   sendPacket: async (hypervisor, packet) => {
     await southbound.sendPacket(hypervisor, packet);
     return undefined;

@@ -173,6 +173,18 @@ export type PacketOut = {
   bytes: Uint8Array;
 };
 
+/** Connections in a conntrack zone, by where one of their directions goes to. */
+export type ConnectionsTo = {
+  zone: number;
+  direction: 'original' | 'reply';
+  /** IPv4, 32 bits. */
+  address: number;
+  /** IP protocol; any when left out. */
+  protocol?: number;
+  /** Of TCP and UDP; with `protocol` only. */
+  port?: number;
+};
+
 export interface SwitchEvents {
   /** An OVSDB session is up or its facts changed; called for unapproved hypervisors too. */
   chassis(facts: ChassisFacts): void;
@@ -233,6 +245,11 @@ export interface SwitchPlugin {
   apply(pass: Pass): void;
   /** Forget every connection of the conntrack zone; resolves when the switch has confirmed. */
   flushZone(hypervisor: HypervisorNumber, zone: number): Promise<void>;
+  /**
+   * Forget these connections alone. @throws Problem hypervisor.not-connected; Error when the switch refuses it, as Open vSwitch
+   * before 3.1 does
+   */
+  forgetConnections?(hypervisor: HypervisorNumber, connections: readonly ConnectionsTo[]): Promise<void>;
   /**
    * Read from the switch now.
    * @param cookies only flows with one of these, which costs what they are

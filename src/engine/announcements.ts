@@ -10,48 +10,21 @@ import type { CompileState } from '../compile/state.ts';
 import type { HypervisorNumber, SwitchPlugin } from '../drivers/switch-plugin.ts';
 import { parseIpv4, publicMac } from '../intent/addresses.ts';
 import { reservedPort } from '../pipeline/flow.ts';
-import type { Progress } from '../reconcile/progress.ts';
+import type { AfterPass } from './after-pass.ts';
 import { arpAnnouncement } from './arp.ts';
 
-export type AnnouncementsOptions = {
-  state: CompileState;
-  progress: Progress;
-  plugin: SwitchPlugin;
-  log: Logger;
-  now(): number;
-};
+export type AnnouncementsOptions = { state: CompileState; plugin: SwitchPlugin; log: Logger; afterPass: AfterPass };
 
-type Waiting = {
-  /** Resource number of the public address. */
-  address: number;
-  at: HypervisorNumber;
-  /** Pass that brings its flows. */
-  sequence: number;
-  /** Milliseconds of the clock: not before, and not after. */
-  from: number;
-  until: number;
-  left: number;
-};
-
-/** Milliseconds between looks at what waits, and between an announcement and its repetition. */
-const pace = 20;
+/** Milliseconds between an announcement and its repetition. */
 const again = 2_000;
-/** How long a switch is waited for. */
-const patience = 15_000;
-/** Announcements at one look: a controller that starts announces all addresses there are. */
-const atOnce = 10;
-const times = 2;
 
 /** Key of the unit of a public address, see compile/gateway.ts. */
 const unitOfAddress = /^gateway\/\d+\/address\/(\d+)\/(\d+)$/;
 
 export class Announcements {
   readonly #options: AnnouncementsOptions;
-  /** Where each was announced last. */
+  /** Where each was announced last, by resource number. */
   readonly #known = new Map<number, HypervisorNumber>();
-  #waiting: Waiting[] = [];
-  #timer: NodeJS.Timeout | undefined;
-  #stopped = false;
 
   constructor(options: AnnouncementsOptions) {
     this.#options = options;
@@ -70,54 +43,22 @@ export class Announcements {
     }
   }
 
-  stop(): void {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-  }
-
   #come(address: number, at: HypervisorNumber, sequence: number): void {
-    const { state, now } = this.#options;
+    const { state, afterPass } = this.#options;
     const resource = state.view.byNumber(address);
     if (resource?.kind !== 'public-ip' || publicHomes(state, resource)[0] !== at) return;
     if (this.#known.get(address) === at) return;
     this.#known.set(address, at);
-    const from = now();
-    this.#waiting.push({ address, at, sequence, from, until: from + patience, left: times });
-    this.#schedule();
+    for (const later of [0, again]) afterPass.run(at, sequence, () => this.#send(address, at), later);
   }
 
-  #schedule(): void {
-    if (this.#stopped || this.#timer !== undefined || this.#waiting.length === 0) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#look();
-      this.#schedule();
-    }, pace).unref();
-  }
-
-  #look(): void {
-    const now = this.#options.now();
-    let sent = 0;
-    this.#waiting = this.#waiting.filter((one) => {
-      if (now > one.until || this.#known.get(one.address) !== one.at) return false;
-      const switched = this.#options.progress.of(one.at);
-      const isThere = switched?.connected === true && switched.acknowledged >= one.sequence;
-      if (now < one.from || !isThere || sent >= atOnce) return true;
-      sent++;
-      this.#send(one);
-      one.left--;
-      one.from = now + again;
-      one.until = one.from + patience;
-      return one.left > 0;
-    });
-  }
-
-  #send({ address, at }: Waiting): void {
+  #send(address: number, at: HypervisorNumber): void {
     const { state, plugin, log } = this.#options;
     const resource = state.view.byNumber(address);
     const key = resource?.kind === 'public-ip' ? patchKeyOf(state, resource) : undefined;
     const port = key === undefined ? undefined : state.patch(at, key);
-    if (resource?.kind !== 'public-ip' || port === undefined || port === 0) return;
+    // It may have moved on in the meantime.
+    if (this.#known.get(address) !== at || resource?.kind !== 'public-ip' || port === undefined || port === 0) return;
     const ip = parseIpv4(resource.spec.address)!;
     const bytes = arpAnnouncement(publicMac(ip), ip);
     const packet = { inPort: reservedPort.controller, actions: [{ type: 'output', port } as const], bytes };

@@ -16,6 +16,7 @@ import type { PlacementEffect } from '../inventory/placement.ts';
 import type { Zones } from '../inventory/zones.ts';
 import type { Progress } from '../reconcile/progress.ts';
 import type { Store } from '../store/store.ts';
+import { AfterPass } from './after-pass.ts';
 import { Announcements } from './announcements.ts';
 import { hypervisorFields } from './naming.ts';
 import { type LearntHop, NextHops } from './next-hops.ts';
@@ -23,6 +24,7 @@ import { Patches } from './patches.ts';
 import { PortZones } from './port-zones.ts';
 import { Readiness } from './readiness.ts';
 import { Records } from './records.ts';
+import { StaleConnections } from './stale-connections.ts';
 import { Tunnels } from './tunnels.ts';
 import { WayOut } from './way-out.ts';
 import { ZoneFlusher } from './zone-flusher.ts';
@@ -60,7 +62,9 @@ export class Engine {
   readonly patches: Patches;
   readonly nextHops: NextHops;
   readonly wayOut: WayOut;
+  readonly #afterPass: AfterPass;
   readonly #announcements: Announcements;
+  readonly #staleConnections: StaleConnections;
   readonly #view: View;
   readonly #records: Records;
   readonly #plugin: SwitchPlugin;
@@ -111,7 +115,9 @@ export class Engine {
     const { tunnels, patches } = this;
     this.#readiness = new Readiness({ fleet, tunnels, patches, plugin, progress, log });
     const { state } = this;
-    this.#announcements = new Announcements({ state, progress, plugin, log, now: options.now ?? Date.now });
+    this.#afterPass = new AfterPass(progress, options.now ?? Date.now);
+    this.#announcements = new Announcements({ state, plugin, log, afterPass: this.#afterPass });
+    this.#staleConnections = new StaleConnections({ state, plugin, log, afterPass: this.#afterPass });
     this.compiler = new Compiler(state, (flows, meters) => plugin.encode(flows, meters));
     this.wayOut = new WayOut({
       view,
@@ -229,7 +235,7 @@ export class Engine {
     this.#stopped = true;
     this.nextHops.stop();
     this.#readiness.stop();
-    this.#announcements.stop();
+    this.#afterPass.stop();
     this.#records.stop();
     this.#queue = [];
     await this.idle();
@@ -302,6 +308,7 @@ export class Engine {
           if (change.kind === 'hypervisor' && change.after !== undefined)
             this.#hypervisorChanged(change.before, change.after);
           this.wayOut.touchedBy(change);
+          this.#staleConnections.touchedBy(change);
           this.compiler.markCommit(change);
         }
         return;
@@ -449,6 +456,7 @@ export class Engine {
     for (const h of this.#patchesTold) if (on.has(h)) this.#progress.tunnelsSent(h, sequence);
     if (targets.length > 0) this.#plugin.apply({ sequence, set: delta.set, remove: delta.remove });
     this.#announcements.take(delta, sequence);
+    this.#staleConnections.sent(sequence);
     this.onPass?.({ sequence, on: targets, deleted, touched });
   }
 }

@@ -4,13 +4,39 @@
  */
 import { expect } from 'vitest';
 import { outside } from '../../src/sandbox/outside.ts';
-import { networkOf, type Resource, sharedOutsideCloud, type Tenant, tenants, trackedAt } from './outside-cloud.ts';
+import {
+  clear,
+  networkOf,
+  type Resource,
+  sharedOutsideCloud,
+  type Tenant,
+  tenants,
+  trackedAt,
+} from './outside-cloud.ts';
 import { openStreams, serveStreams } from './streams.ts';
 
 const run = sharedOutsideCloud();
 const { client } = outside;
 const second = 1_000;
 const each = 4;
+/** Answers every datagram with the port it came to. */
+const answering = `
+for (const port of process.argv.slice(1).map(Number)) {
+  const socket = require('node:dgram').createSocket('udp4');
+  socket.on('message', (_, from) => socket.send(String(port), from.port, from.address));
+  socket.bind(port);
+}
+setTimeout(() => process.exit(0), 8000);
+`;
+/** Sends from one port all the time, and says whose answers came, in their order. */
+const asking = `
+const [address, port] = process.argv.slice(1);
+const socket = require('node:dgram').createSocket('udp4');
+const heard = [];
+socket.on('message', (said) => { if (heard.at(-1) !== String(said)) heard.push(String(said)); });
+socket.bind(5555, () => setInterval(() => socket.send('x', Number(port), address), 50));
+setTimeout(() => { console.log(heard.join()); process.exit(0); }, 5000);
+`;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const nat = (tenant: Tenant, name: string, spec: object): Resource => ({
@@ -73,6 +99,8 @@ run('rules that go or change take their connections along, and no others', async
     await apply(resources);
   };
   await cut('nothing', nat('acme', 'talk', { ...talk, description: 'the same' }));
+  // First, as a server that goes on sending would otherwise have a way out of its own.
+  await cut('out', nat('acme', 'out', { type: 'source', publicIp: 'front', tiers: ['db'] }));
   await cut('say', gone('say'));
 
   /** Labels of connections through the forwarded port: the rule's id, and its epoch above. */
@@ -90,7 +118,6 @@ run('rules that go or change take their connections along, and no others', async
   const after = (await labels()).filter((label) => label !== before[0]);
   expect(after.map((label) => label & 0xffff_ffffn)).toEqual([before[0]! & 0xffff_ffffn]);
 
-  await cut('out', nat('acme', 'out', { type: 'source', publicIp: 'front', tiers: ['db'] }));
   await cut('mail', gone('mail'));
   await pause(second);
   // To the public address it has, and from it, there is nothing left.
@@ -127,4 +154,35 @@ run('rules that go or change take their connections along, and no others', async
   goesOn(umbrellaOut!);
   goesOn(umbrellaIn!);
   goesOn(of(served.umbrella2, 'tcp'));
+});
+
+run('who goes on sending from the same port gets what the rule says now', async (cloud) => {
+  const { lab, vms, apply, client: outsider } = cloud;
+  await clear(cloud);
+  await apply(tenants.flatMap(ordersOf));
+  const ends = Promise.all(tenants.map((t) => vms[t].web2.exec(process.execPath, ['-e', answering, '7102', '7104'])));
+  const addresses = await Promise.all(
+    tenants.map(async (tenant) => {
+      const path = `/v1/${networkOf(tenant)}/public-ips/front`;
+      await apply([
+        {
+          path: `${networkOf(tenant)}/rules/other`,
+          spec: {
+            action: 'allow',
+            priority: 100,
+            from: { any: true },
+            to: { port: 'web2' },
+            protocol: 'udp',
+            ports: ['7104'],
+          },
+        },
+      ]);
+      return ((await lab.admin('GET', path)) as { address: string }).address;
+    }),
+  );
+  const asked = outsider.exec(process.execPath, ['-e', asking, addresses[0]!, '7002']);
+  await pause(2_000);
+  await apply([nat('acme', 'say', { ...say, privatePorts: '7104' })]);
+  expect((await asked).stdout.trim()).toBe('7102,7104');
+  await ends;
 });

@@ -87,6 +87,16 @@ const cases: [name: string, message: Buffer, text: string][] = [
   ],
   ['groupDelete', messages.groupDelete(14, 77), 'OFPT_GROUP_MOD (OF1.5) (xid=0xe):\n DEL group_id=77,type=all'],
   ['groupDelete all', messages.groupDelete(14), 'OFPT_GROUP_MOD (OF1.5) (xid=0xe):\n DEL group_id=4294967292,type=all'],
+  [
+    'ctFlush',
+    messages.ctFlush(15, { zone: 7, direction: 'original', address: 0xcb007109, protocol: 17, port: 53 }),
+    "NXT_CT_FLUSH (OF1.5) (xid=0xf): zone=7 'ct_nw_src=::,ct_nw_dst=203.0.113.9,ct_tp_src=0,ct_tp_dst=53,ct_nw_proto=17' 'ct_nw_src=::,ct_nw_dst=::,ct_tp_src=0,ct_tp_dst=0'",
+  ],
+  [
+    'ctFlush of every protocol',
+    messages.ctFlush(16, { zone: 4711, direction: 'reply', address: 0xcb007109 }),
+    "NXT_CT_FLUSH (OF1.5) (xid=0x10): zone=4711 'ct_nw_src=::,ct_nw_dst=::,ct_tp_src=0,ct_tp_dst=0,ct_nw_proto=0' 'ct_nw_src=::,ct_nw_dst=203.0.113.9,ct_tp_src=0,ct_tp_dst=0'",
+  ],
   ['ctFlushZone', messages.ctFlushZone(15, 4711), 'NXT_CT_FLUSH_ZONE (OF1.5) (xid=0xf): zone_id=4711'],
   [
     'flowMonitorRequest',

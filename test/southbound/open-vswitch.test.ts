@@ -316,6 +316,51 @@ test('connections of a conntrack zone are flushed', async () => {
   expect(left).not.toContain('zone=5');
 });
 
+test('connections are forgotten by where they go to, and no others', async () => {
+  await using both = await connected();
+  const { under, ovs } = both;
+  const port = await ovs.addPort('p1');
+  await under.program({
+    a: [
+      flow(1, 1, {
+        table: 0,
+        match: { in_port: port, eth_type: 0x0800 },
+        actions: [{ type: 'ct', commit: true, zone: 5, nat: { kind: 'src', ipMin: 0xcb007109 } }],
+        goto: undefined,
+      }),
+    ],
+  });
+  const send = (to: string, udp: number) =>
+    ovs.appctl(
+      'netdev-dummy/receive',
+      'p1',
+      `in_port(1),eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x0800),ipv4(src=10.0.0.1,dst=${to},proto=17,tos=0,ttl=64,frag=no),udp(src=1000,dst=${udp})`,
+    );
+  const left = async (): Promise<string[]> =>
+    (await ovs.appctl('dpctl/dump-conntrack'))
+      .split('\n')
+      .flatMap(
+        (line) => /orig=\(src=[\d.]+,dst=([\d.]+),sport=\d+,dport=(\d+)\)/.exec(line)?.slice(1, 3).join(':') ?? [],
+      )
+      .sort();
+  const all = ['10.0.0.2:53', '10.0.0.2:54', '10.0.0.3:53'];
+  for (const one of all) await send(one.split(':')[0]!, Number(one.split(':')[1]));
+  await until('connections', async () => (await left()).length === all.length);
+  const to = (address: number, more = {}) => ({ zone: 5, direction: 'original' as const, address, ...more });
+  await under.plugin.forgetConnections(1, [
+    to(0x0a000002, { zone: 6 }),
+    to(0x0a000002, { protocol: 6, port: 53 }),
+    to(0x0a000004),
+    { ...to(0x0a000002), direction: 'reply' },
+  ]);
+  expect(await left()).toEqual(all);
+  await under.plugin.forgetConnections(1, [to(0x0a000002, { protocol: 17, port: 53 })]);
+  expect(await left()).toEqual(all.slice(1));
+  // By where the answers go: the address they were given.
+  await under.plugin.forgetConnections(1, [{ ...to(0xcb007109), direction: 'reply' }]);
+  expect(await left()).toEqual([]);
+});
+
 test('random sequences of changes end in exactly the flows of the final state', async () => {
   await using both = await connected();
   const { under, ovs } = both;

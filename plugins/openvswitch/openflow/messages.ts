@@ -1,5 +1,6 @@
 /** Messages we send. Each returns one Buffer; what is sent by the thousand appends to a ByteWriter (see flow-mod.ts). */
 
+import type { ConnectionsTo } from '../../../src/drivers/switch-plugin.ts';
 import type { Action, Match } from '../../../src/pipeline/flow.ts';
 import { encodeActions } from './actions.ts';
 import { ByteWriter } from './bytes.ts';
@@ -256,6 +257,36 @@ export function ctFlushZone(xid: number, zone: number): Buffer {
   return experimenter(xid, 29, (writer) => {
     writer.zeros(6);
     writer.u16(zone);
+  });
+}
+
+/** NXT_CT_FLUSH (include/openflow/nicira-ext.h, Open vSwitch 3.1): forget the connections that one direction tells apart. */
+export function ctFlush(xid: number, { zone, direction, address, protocol = 0, port }: ConnectionsTo): Buffer {
+  return experimenter(xid, 32, (writer) => {
+    writer.u8(protocol);
+    writer.zeros(7);
+    // A tuple within: each member has a type, its length without the padding, and begins at a multiple of 8 bytes.
+    const ports = port === undefined ? 0 : 8;
+    writer.u16(direction === 'original' ? 0 : 1);
+    writer.u16(8 + 24 + ports);
+    writer.zeros(4);
+    writer.u16(1); // NXT_CT_TUPLE_DST
+    writer.u16(20);
+    // IPv4-mapped IPv6.
+    writer.zeros(10);
+    writer.u16(0xffff);
+    writer.u32(address);
+    writer.zeros(4);
+    if (port !== undefined) {
+      writer.u16(3); // NXT_CT_TUPLE_DST_PORT
+      writer.u16(8);
+      writer.u16(port);
+      writer.zeros(2);
+    }
+    writer.u16(2); // NXT_CT_ZONE_ID
+    writer.u16(8);
+    writer.u16(zone);
+    writer.zeros(2);
   });
 }
 

@@ -6,6 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { hashBytes } from '../../../src/drivers/hash.ts';
 import type {
   Admission,
+  ConnectionsTo,
   FlowCounters,
   HypervisorNumber,
   PacketOut,
@@ -20,6 +21,7 @@ import { ByteWriter } from '../openflow/bytes.ts';
 import {
   aggregateRequest,
   anyPort,
+  ctFlush,
   ctFlushZone,
   type FlowFilter,
   flowDescRequest,
@@ -237,6 +239,18 @@ export class Southbound {
       confirmed(connection, `flush of conntrack zone ${zone}`, this.#options.settings.replyTimeout, [
         (xid) => ctFlushZone(xid, zone),
       ]),
+    );
+  }
+
+  /** @throws Problem hypervisor.not-connected, RequestRefused */
+  async forgetConnections(hypervisor: HypervisorNumber, connections: readonly ConnectionsTo[]): Promise<void> {
+    await this.#withConnection(hypervisor, ({ connection }) =>
+      confirmed(
+        connection,
+        'flush of connections',
+        this.#options.settings.replyTimeout,
+        connections.map((one) => (xid: number) => ctFlush(xid, one)),
+      ),
     );
   }
 

@@ -1,6 +1,7 @@
 /** What the main thread and the southbound thread tell each other. */
 import type {
   Admission,
+  ConnectionsTo,
   FlowCounters,
   HypervisorNumber,
   PacketOut,
@@ -35,6 +36,10 @@ export type Requests = {
   start: { params: []; result: { managers: string[] } };
   stop: { params: []; result: undefined };
   flushZone: { params: [hypervisor: HypervisorNumber, zone: number]; result: undefined };
+  forgetConnections: {
+    params: [hypervisor: HypervisorNumber, connections: readonly ConnectionsTo[]];
+    result: undefined;
+  };
   sendPacket: { params: [hypervisor: HypervisorNumber, packet: PacketOut]; result: undefined };
   installed: { params: [hypervisor: HypervisorNumber, cookies?: readonly bigint[]]; result: InstalledRecords };
   counted: { params: [hypervisor: HypervisorNumber, cookies: readonly bigint[]]; result: FlowCounters[] };

@@ -42,7 +42,13 @@ const ExplainQuery = Type.Object(
 );
 
 const WhereQuery = Type.Object(
-  { q: Type.String({ minLength: 1, maxLength: 512, description: 'IP, MAC, name, path or ifaceId of a port' }) },
+  {
+    q: Type.String({
+      minLength: 1,
+      maxLength: 512,
+      description: 'IP, MAC, name, path or ifaceId of a port; name, path or address of a public one',
+    }),
+  },
   closed,
 );
 
@@ -153,15 +159,26 @@ export function switchRoutes(plain: FastifyInstance, services: Services): void {
       config: { access: anyToken },
       schema: {
         operationId: 'findPorts',
-        summary: 'Where ports are',
+        summary: 'Where ports and public addresses are',
         tags: ['inspection'],
         querystring: WhereQuery,
         response: {
           200: Type.Object(
             {
               ports: Type.Array(Type.Object({ path: Type.String(), port: ref('Port') })),
+              publicIps: Type.Array(
+                Type.Object({
+                  path: Type.String(),
+                  publicIp: ref('PublicIp'),
+                  hypervisors: Type.Optional(
+                    Type.Array(Type.String(), {
+                      description: 'Where it is at home, the one in charge first; not shown to tenants',
+                    }),
+                  ),
+                }),
+              ),
             },
-            { description: 'Ports found' },
+            { description: 'Ports and public addresses found' },
           ),
           ...problemResponses(...accessProblems, 'request.invalid'),
         },
@@ -170,6 +187,11 @@ export function switchRoutes(plain: FastifyInstance, services: Services): void {
     (request) => routes.where(request.query, request.reader),
   );
 }
+
+type Found = {
+  ports: { path: Path; port: Answer }[];
+  publicIps: { path: Path; publicIp: Answer; hypervisors?: string[] }[];
+};
 
 type ShownFlow = {
   text: string;
@@ -228,14 +250,22 @@ class SwitchRoutes {
     return await this.#services.fabric.explain((flow ?? cookie)!);
   }
 
-  where({ q }: Static<typeof WhereQuery>, reader: Reader): { ports: { path: Path; port: Answer }[] } {
+  where({ q }: Static<typeof WhereQuery>, reader: Reader): Found {
     const { answers, fabric } = this.#services;
     const found = fabric.where(q).filter(({ port }) => {
       if (reader.tenant === undefined) return true;
       // A tenant is not shown ifaceIds, so it does not find by them either.
       return seesResource(reader, port) && port.spec.ifaceId !== q;
     });
-    return { ports: found.map(({ port }) => ({ path: port.path, port: answers.answer(port, reader) })) };
+    const addresses = fabric.wherePublic(q).filter(({ publicIp }) => seesResource(reader, publicIp));
+    return {
+      ports: found.map(({ port }) => ({ path: port.path, port: answers.answer(port, reader) })),
+      publicIps: addresses.map(({ publicIp, on }) => ({
+        path: publicIp.path,
+        publicIp: answers.answer(publicIp, reader),
+        ...(reader.tenant === undefined ? { hypervisors: on } : {}),
+      })),
+    };
   }
 
   /** @returns its path @throws Problem resource.not-found */

@@ -9,7 +9,7 @@ import { Problem, type ProblemCode } from '../problems.ts';
 import type { Usage, UsagePage } from '../usage/service.ts';
 import { areaAccess, resourceAccess } from './access.ts';
 import { defaultLimit, limitParameter } from './list.ts';
-import type { Reader } from './reader.ts';
+import { type Reader, seesResource } from './reader.ts';
 import { accessProblems, described, problemResponses, ref } from './schemas.ts';
 import type { Services } from './services.ts';
 
@@ -41,7 +41,7 @@ const description =
 
 const notFound: ProblemCode[] = ['name.invalid', 'resource.not-found'];
 
-export function usageRoutes(plain: FastifyInstance, { usage }: Services): void {
+export function usageRoutes(plain: FastifyInstance, { usage, intent }: Services): void {
   const app = plain.withTypeProvider<TypeBoxTypeProvider>();
   const schema = {
     description,
@@ -52,8 +52,9 @@ export function usageRoutes(plain: FastifyInstance, { usage }: Services): void {
       ...problemResponses(...accessProblems, ...notFound),
     },
   };
-  const of = async (path: Path): Promise<Usage> => {
-    const found = await usage.of(path);
+  const of = async (path: Path, reader: Reader): Promise<Usage> => {
+    const resource = intent.get(path);
+    const found = resource && seesResource(reader, resource) ? await usage.of(path) : undefined;
     if (found === undefined) throw new Problem('resource.not-found', `There is no ${path}`);
     return found;
   };
@@ -68,7 +69,7 @@ export function usageRoutes(plain: FastifyInstance, { usage }: Services): void {
         params: Type.Object({ tenant: Name, network: Name, port: Name }),
       },
     },
-    ({ params: { tenant, network, port } }) => of(formatPath('port', networkAt(tenant, network), port)),
+    ({ params: { tenant, network, port }, reader }) => of(formatPath('port', networkAt(tenant, network), port), reader),
   );
   app.get(
     '/v1/tenants/:tenant/networks/:network/public-ips/:publicIp/usage',
@@ -81,7 +82,8 @@ export function usageRoutes(plain: FastifyInstance, { usage }: Services): void {
         params: Type.Object({ tenant: Name, network: Name, publicIp: Name }),
       },
     },
-    ({ params: { tenant, network, publicIp } }) => of(formatPath('public-ip', networkAt(tenant, network), publicIp)),
+    ({ params: { tenant, network, publicIp }, reader }) =>
+      of(formatPath('public-ip', networkAt(tenant, network), publicIp), reader),
   );
   app.get(
     '/v1/usage',
@@ -109,7 +111,8 @@ export function usageRoutes(plain: FastifyInstance, { usage }: Services): void {
     },
     ({ query, reader }): Promise<UsagePage> => {
       const { since, limit = defaultLimit, cursor } = query;
-      return usage.list({ tenant: tenantOf(query, reader), since, limit, cursor });
+      const asTenant = reader.tenant !== undefined;
+      return usage.list({ tenant: tenantOf(query, reader), since, limit, cursor, asTenant });
     },
   );
 }

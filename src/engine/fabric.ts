@@ -1,7 +1,8 @@
 /** What the world looks like, for the API: hypervisors, bindings, flows and whom they serve. */
 
+import { publicHomes } from '../compile/public-address.ts';
 import type { ChassisFacts, HypervisorNumber, InstalledFlow, SwitchPlugin } from '../drivers/switch-plugin.ts';
-import type { Path, View } from '../intent/model.ts';
+import type { Path, Resource, View } from '../intent/model.ts';
 import { datapathIdOf } from '../inventory/fleet.ts';
 import type { Flow } from '../pipeline/flow.ts';
 import { tableById, tableName } from '../pipeline/tables.ts';
@@ -12,7 +13,7 @@ import type { Engine } from './engine.ts';
 import { hitsOf } from './hits.ts';
 import { startPreview } from './preview.ts';
 import { purposeOf, purposeOfFlow } from './purpose.ts';
-import { findPorts } from './where.ts';
+import { findPorts, findPublicIps } from './where.ts';
 
 export type FabricOptions = {
   view: View;
@@ -110,6 +111,11 @@ export function createFabric({ view, engine, progress, plugin, metrics, ready }:
     },
     hits: (decider) => hitsOf(decider, bindings.placement, fleet.programmed, plugin),
     where: (query) => findPorts(view, query).map((port) => ({ port, binding: bindingOf(port.path) })),
+    wherePublic: (query) =>
+      findPublicIps(view, query).map((publicIp) => ({
+        publicIp,
+        on: publicHomes(engine.state, publicIp).map((h) => fleet.name(h)),
+      })),
     preview: () => {
       const started = startPreview(
         engine.compiler,
@@ -165,9 +171,27 @@ function about(view: View, path: Path): string[] {
       `The rule says: ${action} ${protocol}${ports === undefined ? '' : ` ${ports.join(', ')}`} from ${end(from)} to ${end(to)}, priority ${priority}.`,
     );
   }
+  if (resource.kind === 'nat-rule') lines.push(natText(view, resource));
+  if (resource.kind === 'public-ip')
+    lines.push(`The public address is ${resource.spec.address}, of pool ${resource.spec.pool}.`);
+  if (resource.kind === 'ip-pool')
+    lines.push(
+      `The pool is ${resource.spec.cidr} on provider network ${resource.spec.providerNetwork}, its next hop ${resource.spec.gateway}.`,
+    );
   if (resource.kind === 'port')
     lines.push(
       `The port has MAC ${resource.spec.mac} and ${resource.spec.ips.join(', ')} in tier ${resource.spec.tier}.`,
     );
   return lines;
+}
+
+function natText(view: View, { parent, spec }: Resource<'nat-rule'>): string {
+  const address = view.getAs('public-ip', `${parent}/public-ips/${spec.publicIp}`)?.spec.address ?? spec.publicIp;
+  if (spec.type === 'source') {
+    const tiers = spec.tiers === undefined ? 'the network' : `tier ${spec.tiers.join(', ')}`;
+    return `The rule says: what leaves from ${tiers} gets ${address}.`;
+  }
+  if (spec.type === 'static') return `The rule says: ${address} stands for port ${spec.port}, both ways.`;
+  const to = spec.privatePorts ?? spec.publicPorts;
+  return `The rule says: ${spec.protocol} ${spec.publicPorts} of ${address} leads to ${to} of port ${spec.port}.`;
 }

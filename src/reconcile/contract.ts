@@ -102,6 +102,8 @@ export interface Fabric {
   hits(decider: Resource<'rule'> | Resource<'policy'>): Promise<Hits>;
   /** Ports by path, name, IP, MAC or ifaceId, of every tenant. */
   where(query: string): { port: Resource<'port'>; binding: Binding | null }[];
+  /** Public addresses by path, name or address, of every tenant; `on`: hypervisors, the one in charge first. */
+  wherePublic(query: string): { publicIp: Resource<'public-ip'>; on: string[] }[];
   /**
    * How many flows a change of intent would add, change and remove, per hypervisor name. Nothing is programmed.
    * `staged` is to be called while the changes are staged in the intent (Intent.transact's `whileStaged`), `result` after.

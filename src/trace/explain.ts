@@ -111,6 +111,8 @@ function stopOf(at: Lookup, events: readonly TraceEvent[]): Stop {
   const last = events.findLast((e) => e.kind === 'liveness');
   if (stop === 'output' && last?.kind === 'liveness' && last.output && last.chosen === undefined) return 'no-gateway';
   if (stop === 'no-nat-rule' && ((at.packet.get('ct_state') ?? 0n) & BigInt(ctState.inv)) !== 0n) return 'invalid';
+  // `standingBy` of pipeline/stages/nat.ts.
+  if (stop === 'no-nat-rule' && flagged(at.packet, 'alive')) return 'standby';
   // What claims to be from inside, or from nowhere.
   if (stop === 'standby' && at.flow !== undefined) return flagged(at.packet, 'tooBig') ? 'too-big' : 'source';
   if (stop !== 'no-route') return stop;

@@ -39,7 +39,7 @@ export function resolveInbound({ view }: Surroundings, request: TraceRequest): I
   const common = { ...packet, source };
   if ('publicIp' in to) return { ...common, publicIp: publicIpAt(view, to.publicIp, '/to'), port: undefined };
   if ('port' in to) {
-    const port = portAt(view, to.port, '/to');
+    const port = portAt(view, to.port, '/to', within);
     return { ...common, publicIp: publishedBy(view, port, packet), port };
   }
   const publicIp = publicIpWith(view, destination(to.ip), within);

@@ -6,6 +6,7 @@ import { formatIp, type Ip, isIn, parseIp, parseIpPrefix } from '../intent/ip.ts
 import type { Path, Resource, View } from '../intent/model.ts';
 import { networkOf, tenantOf } from '../intent/path.ts';
 import { protocolNumber as numberOf } from '../intent/protocols.ts';
+import { isHidden } from '../intent/transit.ts';
 import type { Bound, Home, Placement } from '../inventory/placement.ts';
 import { serviceAddress } from '../pipeline/stages/services.ts';
 import { fieldProblem } from '../problems.ts';
@@ -88,7 +89,7 @@ export function resolve(
   down: ReadonlySet<HypervisorNumber> = new Set(),
 ): Resolved {
   if (typeof request.from !== 'string') throw new Error('what comes from outside is resolved elsewhere');
-  const port = portAt(view, request.from, '/from');
+  const port = portAt(view, request.from, '/from', request.within);
   const at = homeOf(placement.get(port.path), down);
   if (at === undefined || at.ofport === 0)
     throw fieldProblem('trace.port-not-bound', '/from', `${port.path} is bound nowhere now: nothing comes from it`);
@@ -97,7 +98,7 @@ export function resolve(
     const address = publicIpAt(view, request.to.publicIp, '/to');
     return resolve(view, placement, { ...request, to: { ip: address.spec.address } }, down);
   }
-  const named = 'port' in request.to ? portAt(view, request.to.port, '/to') : undefined;
+  const named = 'port' in request.to ? portAt(view, request.to.port, '/to', request.within) : undefined;
   if (named !== undefined && tenantOf(named.path) !== tenantOf(port.path))
     throw fieldProblem(
       'request.invalid',
@@ -158,9 +159,11 @@ function usualIcmp(six: boolean, state: ConnectionState): number {
   return six ? 128 : 8;
 }
 
-export function portAt(view: View, path: Path, field: string): Resource<'port'> {
+/** @param within tenant that asks */
+export function portAt(view: View, path: Path, field: string, within?: Path): Resource<'port'> {
   const port = view.getAs('port', path);
-  if (port === undefined) throw fieldProblem('resource.not-found', field, `There is no port ${path}`);
+  if (port === undefined || (within !== undefined && isHidden(port)))
+    throw fieldProblem('resource.not-found', field, `There is no port ${path}`);
   return port;
 }
 

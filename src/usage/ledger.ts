@@ -15,7 +15,15 @@ import type { Batch, UsageStorage } from './storage.ts';
 
 export type Metered = 'port' | 'public-ip';
 
-export type Owner = { kind: Metered; path: Path; uid: string /** Milliseconds since the epoch. */; createdAt: number };
+export type Owner = {
+  kind: Metered;
+  path: Path;
+  uid: string;
+  /** Milliseconds since the epoch. */
+  createdAt: number;
+  /** The operator's own, of which a tenant knows nothing. */
+  hidden?: boolean;
+};
 
 export type Account = Counted & {
   kind: Metered;
@@ -27,6 +35,8 @@ export type Account = Counted & {
   at: number;
   /** When it was deleted. */
   until?: number;
+  /** Not for tenants. */
+  hidden?: true;
 };
 
 /** One counter of a switch. */
@@ -147,8 +157,9 @@ export class Ledger {
     return now - reading.duration * 1000 >= createdAt - ageSlack ? reading : nothing();
   }
 
-  #open({ kind, path, uid, createdAt }: Owner): Account {
+  #open({ kind, path, uid, createdAt, hidden }: Owner): Account {
     const account: Account = { kind, path, uid, since: createdAt, at: createdAt, ...nothing() };
+    if (hidden === true) account.hidden = true;
     this.#accounts.set(uid, account);
     return account;
   }

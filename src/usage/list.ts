@@ -12,7 +12,7 @@ const readAtOnce = 1_000;
 /** @param now milliseconds since the epoch. @throws Problem cursor.invalid, store.unavailable */
 export async function listUsage(
   storage: UsageStorage,
-  { limit, cursor, since = 0, tenant }: UsageQuery,
+  { limit, cursor, since = 0, tenant, asTenant = false }: UsageQuery,
   now: number,
 ): Promise<UsagePage> {
   const begun = cursor === undefined ? { at: now, after: livePrefix } : parseCursor(cursor);
@@ -31,6 +31,7 @@ export async function listUsage(
     looked++;
     last = key;
     const account = JSON.parse(value) as Account;
+    if (asTenant && account.hidden === true) continue;
     if ((account.until ?? account.at) >= since) items.push(itemOf(account));
   }
   return page(false);

@@ -10,7 +10,7 @@ import type { Placement } from '../inventory/placement.ts';
 import { forgetFinals } from './finals.ts';
 import { addressesByHome, type CountedAddress, countedAddress, homesOf } from './homes.ts';
 import type { Ledger } from './ledger.ts';
-import type { UsageReader } from './reader.ts';
+import { ownerOf, type UsageReader } from './reader.ts';
 import type { UsageStorage } from './storage.ts';
 
 export type MeterOptions = {
@@ -78,7 +78,7 @@ export class Meter {
     const { ledger } = this.#options;
     // Asked for in this turn, that is before anything is told of the deletion.
     await this.#guarded(this.#readOne(resource));
-    ledger.end(resource, at);
+    ledger.end(resource.kind === 'port' ? ownerOf(resource) : resource, at);
   }
 
   /** A port may have been bound: it is read soon, so that all it does from then on is its own. */
@@ -116,7 +116,7 @@ export class Meter {
         if (ofport === 0) return Promise.resolve(false);
         const last = ledger.readAt(hypervisor, `p${ofport}`, resource.uid);
         if (last !== undefined && performance.now() - last < recent) return Promise.resolve(true);
-        return reader.readPort(resource, hypervisor, ofport);
+        return reader.readPort(ownerOf(resource), hypervisor, ofport);
       });
       return all(asked);
     }

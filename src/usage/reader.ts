@@ -1,7 +1,8 @@
 /** Reads counters of switches into the ledger. A switch that cannot be asked is left as it was: what it counts meanwhile is read later. */
 import { createHash } from 'node:crypto';
 import type { HypervisorNumber, InstalledFlow, PortCounters, SwitchPlugin } from '../drivers/switch-plugin.ts';
-import type { Path, View } from '../intent/model.ts';
+import type { Path, Resource, View } from '../intent/model.ts';
+import { isHidden } from '../intent/transit.ts';
 import type { Placement } from '../inventory/placement.ts';
 import { cookie, cookieResource } from '../pipeline/cookie.ts';
 import type { Match } from '../pipeline/flow.ts';
@@ -17,6 +18,12 @@ export type ReaderOptions = {
   plugin: Pick<SwitchPlugin, 'installed' | 'portCounters'>;
   ledger: Ledger;
 };
+
+/** Whom the counters of a port count for. */
+export function ownerOf(port: Resource<'port'>): Owner {
+  const { kind, path, uid, createdAt } = port;
+  return { kind, path, uid, createdAt, hidden: isHidden(port) };
+}
 
 /** Public addresses asked for at once. */
 const atOnce = 200;
@@ -48,7 +55,7 @@ export class UsageReader {
       const [port, bound] = [view.getAs('port', path), placement.get(path)];
       const home = bound?.hypervisor === hypervisor ? bound : bound?.standby;
       if (port !== undefined && home?.hypervisor === hypervisor && home.ofport !== 0)
-        wanted.push({ owner: port, ofport: home.ofport });
+        wanted.push({ owner: ownerOf(port), ofport: home.ofport });
     }
     return await this.readOwners(hypervisor, wanted, plugin, ledger);
   }

@@ -33,6 +33,8 @@ export type UsageQuery = {
   since?: number | undefined;
   /** Path of the tenant. */
   tenant?: Path | undefined;
+  /** Without what is the operator's own in it. */
+  asTenant?: boolean | undefined;
 };
 
 export type UsagePage = {

@@ -2,6 +2,7 @@
  * Switches without switches: what the API is told by reconcile and inventory, by the rules of the contract. Every
  * commit must be acknowledged by every switch; by itself, or when the test says so.
  */
+
 import type {
   Binding,
   DumpedFlow,
@@ -13,6 +14,7 @@ import type {
   WaitMode,
 } from '../../src/api/context.ts';
 import type { ChassisFacts } from '../../src/drivers/switch-plugin.ts';
+import { findPublicIps } from '../../src/engine/where.ts';
 import type { Intent } from '../../src/intent/intent.ts';
 import type { Path, Resource, ResourceChange } from '../../src/intent/model.ts';
 import { Problem } from '../../src/problems.ts';
@@ -179,6 +181,10 @@ export class Fleet implements StatusSource, Fabric, Upkeep, TraceService {
             found.push({ port, binding: this.binding(port.path) });
         }
     return found;
+  }
+
+  wherePublic(query: string) {
+    return findPublicIps(this.#intent, query).map((publicIp) => ({ publicIp, on: ['gw1'] }));
   }
 
   preview() {

@@ -303,3 +303,33 @@ test('without the rules that let anything out there is no route, and what is mis
     `a route in ${network} with destination 198.51.100.7/32, or a prefix around it`,
   ]);
 });
+
+test('where a public address is, and what its flows are for', skip, async () => {
+  const [first, second] = cloud.gateways;
+  const ask = (words: string[], as: keyof typeof secrets = 'admin') =>
+    cli(words, { env: { KEYWAY_URL: url, KEYWAY_TOKEN: secrets[as] } });
+  const where = await ask(['where', '203.0.113.10']);
+  expect(where).toMatchObject({ status: 0, stderr: '' });
+  expect(where.stdout).toMatch(new RegExp(`^acme/shop/front +203\\.0\\.113\\.10 +public +${first}, ?${second}$`, 'm'));
+  expect((await ask(['where', '203.0.113.11'])).stdout).toMatch(/own +203\.0\.113\.11 +public +hv1$/m);
+  const told = JSON.parse((await ask(['where', '203.0.113.10', '-o', 'json'], 'acme')).stdout);
+  expect(told.publicIps).toHaveLength(1);
+  expect(JSON.stringify(told)).not.toMatch(/gw\d/);
+  expect((await ask(['where', '203.0.113.20'], 'acme')).status).toBe(1);
+  const { core } = cloud;
+  const rule = core.intent.get(`${shop}/nat-rules/https`)!;
+  const flows = await core.fabric.flows(`hypervisors/${first}`, 'installed');
+  const flow = flows.find(({ tableName, purpose }) => tableName === 'ProviderNat' && purpose.path === rule.path)!;
+  const explained = await core.fabric.explain(flow.text);
+  expect(explained.path).toBe(rule.path);
+  expect(explained.text.join(' ')).toContain('The rule says: tcp 443 of 203.0.113.10 leads to 8443 of port web2.');
+  const address = await core.fabric.explain(flows.find(({ tableName }) => tableName === 'ProviderOutput')!.text);
+  expect(address.text.join(' ')).toMatch(/The public address is 203\.0\.113\.\d+, of pool public\./);
+});
+
+test('tunnels to gateways are among those that are checked', skip, async () => {
+  const { pairs } = await cloud.core.trace.connectivity([cloud.gateways[0]]);
+  const [first, second] = cloud.gateways;
+  const ends = pairs.map(({ a, b }) => (a === first ? b : a)).sort();
+  expect(ends).toEqual(['hv1', 'hv2', second].sort());
+});

@@ -77,6 +77,20 @@ test('a cursor made for another list tells a tenant nothing of it', async () => 
   for (const path of paths(told.body)) expect(path).toMatch(/^tenants\/acme\//);
 });
 
+test("what is the operator's own in a tenant is not told to the tenant, when it is deleted neither", async () => {
+  const ledger = new Ledger({ now: () => 90_000, monotonic: () => 90_000 });
+  for (const name of ['device', 'former']) {
+    const owner = { kind: 'port' as const, path: port('acme', name), uid: `acme-${name}`, createdAt: 0, hidden: true };
+    const count = { packets: 1, bytes: 60 };
+    ledger.take(owner, 1, `p${name.length}`, { received: count, sent: count, duration: 1 }, ledger.ask());
+    if (name === 'former') ledger.end(owner, 95_000);
+  }
+  await h.usageStorage.write(ledger.takeBatch()!);
+  const told = async (who: 'admin' | 'acme') => paths((await h.ask(who, 'GET', 'usage?tenant=acme&since=90000')).body);
+  expect(await told('admin')).toEqual([port('acme', 'device'), port('acme', 'former')]);
+  expect(await told('acme')).toEqual([]);
+});
+
 test.each(['since=-1', 'since=x', 'limit=0', 'more=1', 'tenant=A'])('?%s is refused', async (query) => {
   const { status } = await h.ask('admin', 'GET', `usage?${query}`);
   expect(status).toBe(400);

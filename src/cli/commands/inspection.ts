@@ -135,7 +135,7 @@ export const inspectionCommands: Command[] = [
   {
     words: ['where'],
     summary:
-      'Which port has an IP, MAC, name or iface-id, and on which hypervisor it is bound; exits with 1 when none has',
+      'Which port has an IP, MAC, name or iface-id, or which public address is meant, and on which hypervisor it is; exits with 1 when none has',
     positionals: [
       {
         name: 'IP|MAC|PORT|IFACE-ID',
@@ -149,6 +149,7 @@ export const inspectionCommands: Command[] = [
     examples: [
       { line: 'keyway where 10.0.1.10', says: 'By address: tenants may use the same one, so there may be several' },
       { line: 'keyway where acme/shop/web1', says: 'By name' },
+      { line: 'keyway where 203.0.113.10', says: 'Whose public address it is, and who is in charge of it' },
     ],
     load: async () => (await import('../handlers/where.ts')).where,
   },

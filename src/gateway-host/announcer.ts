@@ -17,6 +17,12 @@ export type AnnouncerOptions = {
   log(fields: { addresses: number; reason: string }): void;
 };
 
+/**
+ * Milliseconds a tunnel that has never been alive is waited for: one that was just made, by a gateway that has just come, is
+ * about to be, and announcing meanwhile would draw traffic from who has it.
+ */
+const newborn = 3_000;
+
 /** Milliseconds after the event: one may be lost, and a switch may be about to learn. */
 const times = [0, 200, 1_000, 3_000] as const;
 
@@ -25,6 +31,8 @@ export class Announcer {
   readonly #timers = new Set<NodeJS.Timeout>();
   /** Whether the tunnel to each peer is alive. */
   #tunnels: ReadonlyMap<number, boolean> = new Map();
+  /** Peers whose tunnels are not alive yet, and are waited for. */
+  readonly #young = new Map<number, NodeJS.Timeout>();
   #self: number | undefined;
   /** Patches of which nothing was announced yet, as they were not there. */
   #patches: ReadonlyMap<string, number> = new Map();
@@ -42,13 +50,21 @@ export class Announcer {
   inCharge({ told }: Network): boolean {
     const [first, second] = told.gateways;
     if (first === this.#self) return true;
-    return second === this.#self && first !== undefined && this.#tunnels.get(first) === false;
+    return (
+      second === this.#self && first !== undefined && this.#tunnels.get(first) === false && !this.#young.has(first)
+    );
   }
 
   /** What the local database says. */
   update(tunnels: ReadonlyMap<number, boolean>, patches: ReadonlyMap<string, number>): void {
     const changed = new Set<number>();
-    for (const [peer, alive] of tunnels) if (this.#tunnels.get(peer) !== alive) changed.add(peer);
+    for (const [peer, alive] of tunnels) {
+      if (this.#tunnels.get(peer) === alive) continue;
+      changed.add(peer);
+      if (alive) this.#grown(peer);
+      else if (!this.#tunnels.has(peer)) this.#born(peer);
+    }
+    for (const peer of this.#young.keys()) if (!tunnels.has(peer)) this.#grown(peer);
     const fresh = new Set<string>();
     for (const [key, ofport] of patches) if (this.#patches.get(key) !== ofport) fresh.add(key);
     this.#tunnels = new Map(tunnels);
@@ -69,7 +85,24 @@ export class Announcer {
     if (network.told.publicAddresses.length > 0) this.#announce([network], 'public addresses changed');
   }
 
+  #born(peer: number): void {
+    const timer = setTimeout(() => {
+      this.#young.delete(peer);
+      this.#announce(
+        this.#networksWith((other) => other === peer),
+        'the other gateway is not there',
+      );
+    }, newborn);
+    this.#young.set(peer, timer);
+  }
+
+  #grown(peer: number): void {
+    clearTimeout(this.#young.get(peer));
+    this.#young.delete(peer);
+  }
+
   close(): void {
+    for (const timer of this.#young.values()) clearTimeout(timer);
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
   }

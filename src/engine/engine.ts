@@ -450,7 +450,8 @@ export class Engine {
     if (targets.length === 0 && revision <= this.#progress.observed && this.#touched.size === 0) return;
     const touched = [...this.#touched];
     this.#touched.clear();
-    const sequence = this.#progress.begin(revision, targets, touched);
+    const lacking = this.#readiness.lacking(this.wayOut.concerned(touched));
+    const sequence = this.#progress.begin(revision, targets, touched, lacking);
     for (const s of delta.set)
       if (s.unit.startsWith('tunnel/')) for (const h of s.on) this.#progress.tunnelsSent(h, sequence);
     for (const h of this.#patchesTold) if (on.has(h)) this.#progress.tunnelsSent(h, sequence);

@@ -52,13 +52,24 @@ export class Readiness {
   /** It was asked for other patches. */
   asked(hypervisor: HypervisorNumber): void {
     const { fleet, patches } = this.#options;
-    this.#changed.add(hypervisor);
-    if (this.#awaited.has(hypervisor) || patches.missing(hypervisor) === 0) return;
+    if (this.#awaited.has(hypervisor) || patches.missing(hypervisor) === 0) {
+      this.#changed.add(hypervisor);
+      return;
+    }
     this.#awaited.add(hypervisor);
+    // Before the pass begins that it is waited with.
+    this.#tell(hypervisor);
     setTimeout(() => {
       this.#awaited.delete(hypervisor);
       if (!this.#stopped && fleet.get(hypervisor) !== undefined) this.#tell(hypervisor);
     }, patience).unref();
+  }
+
+  /** Those of them whose patches are waited for. */
+  lacking(hypervisors: Iterable<HypervisorNumber>): HypervisorNumber[] {
+    if (this.#awaited.size === 0) return [];
+    const { patches } = this.#options;
+    return [...new Set(hypervisors)].filter((h) => this.#awaited.has(h) && patches.missing(h) > 0);
   }
 
   settle(): void {

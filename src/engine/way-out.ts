@@ -104,6 +104,21 @@ export class WayOut {
     for (const port of placement.portsOn(hypervisor)) yield* published(view, port);
   }
 
+  /** Hypervisors whose patches the objects depend on; one may be named several times. */
+  *concerned(paths: Iterable<Path>): Iterable<HypervisorNumber> {
+    const { view, placement, state } = this.#options;
+    for (const path of paths) {
+      const resource = view.get(path);
+      if (resource?.kind === 'vlan-attachment') yield* placement.gatewaysOf(resource.parent);
+      else if (resource?.kind === 'public-ip') yield* publicHomes(state, resource);
+      else if (resource?.kind === 'nat-rule') {
+        const address = view.getAs('public-ip', `${resource.parent}/public-ips/${resource.spec.publicIp}`);
+        if (address !== undefined) yield* publicHomes(state, address);
+      } else if (resource?.kind === 'port' && resource.spec.attachment !== undefined)
+        yield* placement.gatewaysOf(resource.parent);
+    }
+  }
+
   /** A port was bound, moved or unbound. */
   placed({ port, networkHosts }: PlacementEffect): void {
     const { view, placement, touched } = this.#options;

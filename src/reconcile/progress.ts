@@ -26,7 +26,12 @@ export type Touch = {
   readonly earlier: ReadonlyMap<HypervisorNumber, number> | undefined;
 };
 
-type PassRecord = { revision: number; touch: Touch };
+type PassRecord = {
+  revision: number;
+  touch: Touch;
+  /** Switches that lack a patch for what was ordered: they get their flows once they have it. */
+  lacking: readonly HypervisorNumber[];
+};
 
 type Waiter = { check(): boolean; resolve(done: boolean): void };
 
@@ -79,8 +84,16 @@ export class Progress {
     return this.#switches;
   }
 
-  /** Begins a pass: it includes every commit up to `revision` and goes to these switches. */
-  begin(revision: number, on: HypervisorNumber[], touched: Iterable<Path>): number {
+  /**
+   * Begins a pass: it includes every commit up to `revision` and goes to these switches.
+   * @param lacking switches that get the rest once they have what `tunnelsMissing` has been told of
+   */
+  begin(
+    revision: number,
+    on: HypervisorNumber[],
+    touched: Iterable<Path>,
+    lacking: readonly HypervisorNumber[] = [],
+  ): number {
     const sequence = ++this.#sequence;
     for (const h of on) {
       const s = this.#switches.get(h);
@@ -90,7 +103,7 @@ export class Progress {
     }
     this.observed = Math.max(this.observed, revision);
     const touch = this.#touch(touched, { sequence, on, earlier: undefined });
-    this.#passes.push({ revision, touch });
+    this.#passes.push({ revision, touch, lacking });
     if (this.#passes.length >= this.#manyPasses) this.#forgetPasses();
     if (this.#touched.size >= this.#manyTouched) this.#forgetTouched();
     this.#settle(undefined);
@@ -239,6 +252,11 @@ export class Progress {
       if (!s.connected || s.acknowledged < sequence) return false;
       // A frame for a peer goes nowhere before the tunnel is there.
       if (s.missingTunnels > 0 || s.acknowledged < s.tunnelPass) return false;
+    }
+    for (const h of pass.lacking) {
+      const s = this.#switches.get(h);
+      if (s === undefined || (!s.connected && mode === 'programmed')) continue;
+      if (!s.connected || s.missingTunnels > 0 || s.acknowledged < s.tunnelPass) return false;
     }
     return true;
   }

@@ -342,6 +342,44 @@ describe('after a restart', () => {
   });
 });
 
+test('who waits for a public address waits for the patch it needs, and for its flows; not for long where there is no bridge', async () => {
+  const rig = await open();
+  await rig.show('hv1', 'p');
+  await rig.remove('ip-pools/public');
+  rig.fake.tellsPatches = false;
+  const order = async () => {
+    await rig.put('ip-pools/public', pool);
+    await rig.put(`${network}/public-ips/front`, {});
+    await rig.put(`${network}/nat-rules/out`, { type: 'source', publicIp: 'front' });
+    return rig.core.status.wait(rig.core.intent.revision, 'programmed', 10_000);
+  };
+  const number = rig.core.intent.get('provider-networks/net')!.number;
+  let isOver = false;
+  const waited = order().then((result) => {
+    isOver = true;
+    return result;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(isOver).toBe(false);
+  rig.fake.prompt = false;
+  for (const h of [1, 2]) rig.fake.events.patches(h, new Map([[`provider:${number}`, 2_000]]));
+  await quiet(rig.core);
+  const given = rig.fake.texts().filter((l) => l.includes('table=78') && l.includes('nw_src=203.0.113.'));
+  expect(given).toHaveLength(2);
+  expect(isOver).toBe(false);
+  rig.fake.acknowledge();
+  expect(await waited).toBe(true);
+  rig.fake.prompt = true;
+  for (const path of [`${network}/nat-rules/out`, `${network}/public-ips/front`, 'ip-pools/public'])
+    await rig.remove(path);
+  for (const h of [1, 2]) rig.fake.events.patches(h, new Map());
+  await quiet(rig.core);
+  const began = performance.now();
+  expect(await order()).toBe(true);
+  expect(performance.now() - began).toBeGreaterThan(2_000);
+  expect(rig.told(`${network}/public-ips/front`)).toBe('degraded NoPatch');
+});
+
 test('a network that finds no conntrack zone on its gateway says so, and has one when another network gives it back', async () => {
   const before = await new Rig().start();
   await before.join('gw1', 1, { gateway: true });

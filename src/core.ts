@@ -147,6 +147,7 @@ export async function startCore({
     status,
     plugin,
     store,
+    gatewayServices,
     meter,
     ready: readiness,
     now: Date.now,

@@ -38,6 +38,11 @@ export class ServicesConfig implements GatewayServices {
     return { close: () => follower.close() };
   }
 
+  /** Whether somebody follows what that hypervisor is to serve. */
+  follows(hypervisor: HypervisorNumber): boolean {
+    return this.#followers.values().some((follower) => follower.hypervisor === hypervisor);
+  }
+
   committed({ changes }: Commit): void {
     if (this.#followers.size > 0) for (const change of changes) this.#changed(change);
   }
@@ -104,6 +109,10 @@ class Follower {
     this.#state = state;
     this.#hypervisor = hypervisor;
     this.#send = send;
+  }
+
+  get hypervisor(): HypervisorNumber {
+    return this.#hypervisor.number;
   }
 
   networkChanged(network: Path): void {

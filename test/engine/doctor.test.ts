@@ -80,12 +80,16 @@ async function doctor(quick = false): Promise<Diagnosis> {
         return typeof value === 'function' ? (value.bind(target) as unknown) : value;
       },
     }),
+    gatewayServices: { follows: (h) => following.has(h) },
     meter: Object.assign(Object.create(meter) as ThreadMeter, { read: () => loads.main }),
     ready: () => core.fabric.ready(),
     now,
   };
   return await diagnose(patient, quick);
 }
+
+/** Gateway hosts whose program follows what it is to serve. */
+const following = new Set<number>();
 
 /** What is not ok. */
 const bad = ({ checks }: Diagnosis) => checks.filter(({ state }) => state !== 'ok');
@@ -355,7 +359,19 @@ describe('what hypervisors tell', () => {
         }),
     });
     const { engine, progress, status, intent: view } = core;
-    const patient = { view, engine, progress, status, plugin, store, meter, ready: () => core.fabric.ready(), now };
+    const gatewayServices = { follows: () => true };
+    const patient = {
+      view,
+      engine,
+      progress,
+      status,
+      plugin,
+      store,
+      gatewayServices,
+      meter,
+      ready: () => core.fabric.ready(),
+      now,
+    };
     const diagnosis = diagnose(patient, false);
     const turn = () => new Promise((resolve) => setImmediate(resolve));
     const answered: number[] = [];
@@ -449,6 +465,18 @@ describe('objects', () => {
     expect(await gateways()).toMatchObject([{ state: 'warn', found: 'hv1 is its only gateway' }]);
     await put('hypervisors/hv2', { admission: 'approved', gateway: true });
     expect(of(await doctor(), 'network.gateways')).toMatchObject([{ state: 'ok', object: '2 networks' }]);
+    const hosts = async () => of(await doctor(), 'gateway-host');
+    expect(await hosts()).toMatchObject([
+      { object: 'hypervisors/hv1', state: 'fail', found: expect.stringContaining('does not run there') },
+      { object: 'hypervisors/hv2', state: 'fail' },
+    ]);
+    for (const h of [1, 2]) fake.events.patches(h, new Map([['services', 65_000]]));
+    await quiet(core);
+    following.add(2);
+    expect(await hosts()).toMatchObject([
+      { object: 'hypervisors/hv1', state: 'warn', found: expect.stringContaining('does not follow') },
+      { object: 'hypervisors/hv2', state: 'ok' },
+    ]);
     fake.events.disconnected(2, 'cut');
     expect(await gateways()).toMatchObject([{ state: 'warn', found: 'hv2 is away, hv1 is alone' }]);
     fake.events.disconnected(1, 'cut');

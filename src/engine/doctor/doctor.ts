@@ -1,6 +1,7 @@
 /** Looks at everything there is, from the store to each hypervisor's tunnels, and says what is wrong and what to do. */
 import type { Diagnosis } from '../../reconcile/upkeep.ts';
 import { Findings } from './findings.ts';
+import { checkGatewayHosts } from './gateway-hosts.ts';
 import { checkHypervisors } from './hypervisors.ts';
 import { checkObjects } from './objects.ts';
 import { checkProcess } from './process.ts';
@@ -15,6 +16,7 @@ export async function diagnose(patient: Patient, quick: boolean): Promise<Diagno
   checkHypervisors(patient, findings);
   checkObjects(patient, findings);
   checkWayOut(patient, findings);
+  checkGatewayHosts(patient, findings);
   await checkHealth(patient, findings);
   if (!quick) await checkDrift(patient, findings);
   const checks = findings.all();

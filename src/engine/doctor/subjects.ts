@@ -1,5 +1,5 @@
 /** What the checks are given to look at. */
-import type { SwitchPlugin } from '../../drivers/switch-plugin.ts';
+import type { HypervisorNumber, SwitchPlugin } from '../../drivers/switch-plugin.ts';
 import type { ThreadMeter } from '../../drivers/thread-load.ts';
 import type { View } from '../../intent/model.ts';
 import type { Member } from '../../inventory/fleet.ts';
@@ -15,6 +15,8 @@ export type Patient = {
   status: StatusBoard;
   plugin: SwitchPlugin;
   store: Store;
+  /** Whether the program of a gateway host follows what it is to serve. */
+  gatewayServices: { follows(hypervisor: HypervisorNumber): boolean };
   /** Of the main thread. */
   meter: ThreadMeter;
   ready(): { ready: boolean; reason: string };

@@ -78,6 +78,7 @@ export function* dirtyByCommit(view: View, change: ResourceChange): Iterable<Sub
       return;
     case 'steering':
       yield `steering:${parentPath(change.path)}`;
+      yield* translating(view, parentPath(change.path));
       return;
     case 'route':
       yield `route:${change.path}`;
@@ -136,6 +137,7 @@ export function* dirtyByGateways(state: CompileState, { network, tenantHosts }: 
   for (const tier of view.children('tier', network)) yield `tier:${tier.path}`;
   for (const route of view.children('route', network)) yield `route:${route.path}`;
   yield `extra:${network}`;
+  if (view.count('steering', network) > 0) yield `steering:${network}`;
   yield `gateway:${network}`;
   yield `services:${network}`;
   yield* dirtyByTenantHosts(state, parentPath(network), tenantHosts);

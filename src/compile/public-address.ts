@@ -21,13 +21,15 @@ export function patchKeyOf({ view }: Pick<CompileState, 'view'>, { spec }: Resou
 
 /**
  * Static NAT is where its port is, as long as that hypervisor has the provider network; everything else at the gateways of
- * the network, of which the first is in charge. A device behind a VLAN is at the gateways itself.
+ * the network, of which the first is in charge. A device behind a VLAN is at the gateways itself; and what is steered through
+ * other ports leaves from where those are, so in a network that steers anything all of it is at the gateways.
  */
 export function publicHomes(state: Places, address: Resource<'public-ip'>): readonly HypervisorNumber[] {
   const key = patchKeyOf(state, address);
   if (key === undefined) return [];
+  const isSteered = state.view.count('steering', address.parent) > 0;
   for (const { parent, spec } of rulesOf(state, address.path)) {
-    if (spec.type !== 'static') continue;
+    if (spec.type !== 'static' || isSteered) continue;
     const bound = state.placement.get(`${parent}/ports/${spec.port}`);
     if (bound === undefined || bound.standby !== undefined || !state.hypervisors.has(bound.hypervisor)) continue;
     if (state.patch(bound.hypervisor, key) !== undefined) return [bound.hypervisor];

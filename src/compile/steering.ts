@@ -25,7 +25,7 @@ import {
 import { ip } from './addresses.ts';
 import { addressesOf, alternativeKey, alternativesOf, servicesOf } from './alternatives.ts';
 import { type BoundPort, boundPort, elsewhere, homesOf, isAt } from './bound.ts';
-import { switchesOf } from './routing.ts';
+import { reachOf } from './routing.ts';
 import type { CompileState, Unit } from './state.ts';
 
 type Rule = {
@@ -41,7 +41,8 @@ type Rule = {
 export function steeringUnits(state: CompileState, network: Path): Unit[] {
   const { view } = state;
   const owner = view.getAs('network', network);
-  const on = switchesOf(state, network);
+  // At the gateways too: what comes from outside is steered there.
+  const on = reachOf(state, network);
   if (owner === undefined || on.length === 0) return [];
   const rules = [...view.children('steering', network)]
     .sort((a, b) => a.number - b.number)

@@ -33,7 +33,8 @@ export class NatZones {
   }
 
   touchedBy({ kind, path, before, after }: ResourceChange): void {
-    if (kind === 'nat-rule') this.touch(parentPath(path));
+    // With steering, static NAT is at the gateways: see publicHomes.
+    if (kind === 'nat-rule' || kind === 'steering') this.touch(parentPath(path));
     else if (kind === 'network' && before?.uid !== after?.uid) this.touch(path);
   }
 

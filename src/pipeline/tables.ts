@@ -129,6 +129,7 @@ const declared = {
       one(105, "from an address that is nobody's outside: of the network itself, or a host's own"),
       one(100, 'an ARP request for a public address'),
       one(90, 'IP packets'),
+      one(80, 'IP packets where the first gateway is alive: they may belong to what was begun here'),
     ],
   },
   TunnelIngress: {
@@ -297,6 +298,7 @@ const declared = {
     priorities: [
       one(400, 'invalid'),
       one(300, 'a connection of a NAT rule that is in force'),
+      one(250, 'anything else where the first gateway is alive'),
       one(210, 'new, to a port that is forwarded'),
       one(200, 'new, to the address of a static NAT rule'),
     ],
@@ -304,8 +306,8 @@ const declared = {
   FromOutside: {
     id: 31,
     name: 'FromOutside',
-    purpose: "The receiver's private address is known: on to the router",
-    next: ['Route'],
+    purpose: "The receiver's private address is known: on to it, by the ports of a steering rule or the router",
+    next: ['Steering'],
     priorities: [one(100, 'everything that got here')],
   },
   Steering: {
@@ -323,7 +325,7 @@ const declared = {
     name: 'Router',
     purpose: "Is the frame for the router of the sender's tier, or for a neighbour",
     next: ['Route', 'Lookup'],
-    priorities: [one(100, "the MAC of the tier's router"), one(1, 'bridged')],
+    priorities: [one(110, 'from outside'), one(100, "the MAC of the tier's router"), one(1, 'bridged')],
   },
   Route: {
     id: 36,

@@ -39,7 +39,7 @@ const around: Flow[] = [
     actions: [load(registers.network, rule.network), load(registers.zone, zone), translateKnown(tables.ProviderNat)],
   },
   { table: tables.ProviderOutput.id, priority: 1, cookie: 1n, match: {}, actions: [{ type: 'output', port: 2 }] },
-  { table: tables.Route.id, priority: 1, cookie: 1n, match: {}, actions: [{ type: 'output', port: 1 }] },
+  { table: tables.Steering.id, priority: 1, cookie: 1n, match: {}, actions: [{ type: 'output', port: 1 }] },
 ];
 
 const tier = { family: 4, value: 0x0a000100, length: 24 } as const;

@@ -55,6 +55,10 @@ function flow(table: Table, priority: number, rule: NatRule, match: Match, actio
   };
 }
 
+/** In `alive`, from ProviderAccept on, where nobody asks for a port any more: the first gateway is alive, so that nothing begins here. */
+const standby = 1;
+export const standingBy: Action = load(registers.alive, standby);
+
 /** What connection tracking knows is translated; what it does not know goes on as it is, to be new in `table`. */
 export function translateKnown(table: Table): Action {
   return { type: 'ct', zone, nat: { kind: 'restore' }, table: table.id };
@@ -184,6 +188,7 @@ export function translateAddresses(): Flow[] {
     ),
     ownFlow(tables.WayOutNat, 400, state(trk | inv, 0), []),
     ownFlow(tables.ProviderNat, 400, state(trk | inv, 0), []),
-    ownFlow(tables.FromOutside, 100, ipv4, [load(registers.fromOutside, 1)], tables.Route),
+    ownFlow(tables.ProviderNat, 250, matching({}, registers.alive, standby), []),
+    ownFlow(tables.FromOutside, 100, ipv4, [load(registers.alive, 0), load(registers.fromOutside, 1)], tables.Steering),
   ];
 }

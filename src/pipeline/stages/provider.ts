@@ -19,7 +19,7 @@ import { clearFlags, load, matching, registers, subfield } from '../registers.ts
 import { type Table, tables } from '../tables.ts';
 import { ownFlow } from './conntrack.ts';
 import { checkTooBig, tooBig } from './icmp-error.ts';
-import { nowhere, translateKnown } from './nat.ts';
+import { nowhere, standingBy, translateKnown } from './nat.ts';
 import { deliver } from './output.ts';
 import { ethType, fromPrefix, type IpPrefix, toPrefix } from './ports.ts';
 import { askWhetherAlive, inCharge, type OutwardNetwork } from './way-out.ts';
@@ -225,6 +225,13 @@ export function provider(): Flow[] {
     ]),
     ownFlow(tables.ProviderAccept, 90, alone({ eth_type: ethType.ipv4 }), [
       load(registers.alive, 0),
+      load(registers.toPeer, 0),
+      translateKnown(tables.ProviderNat),
+    ]),
+    // Each switch sees by itself, and at its own time, that the first gateway is back: answers come here as long as
+    // anybody sends by here.
+    ownFlow(tables.ProviderAccept, 80, matching({ eth_type: ethType.ipv4 }, registers.tooBig, 0), [
+      standingBy,
       load(registers.toPeer, 0),
       translateKnown(tables.ProviderNat),
     ]),

@@ -30,6 +30,14 @@ export function pastRouter(): Flow[] {
   return [
     {
       table: tables.Router.id,
+      priority: 110,
+      cookie: cookie(tables.Router.id, 0),
+      match: matching({}, registers.fromOutside, 1),
+      actions: [],
+      goto: tables.Route.id,
+    },
+    {
+      table: tables.Router.id,
       priority: 1,
       cookie: cookie(tables.Router.id, 0),
       match: {},

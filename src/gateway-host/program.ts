@@ -22,6 +22,7 @@ import { interfaceName, openInterface, removeInterface, type Sockets } from './i
 import { metadataServer } from './metadata/server.ts';
 import { MetadataTokens } from './metadata/tokens.ts';
 import { PathGuard } from './path-guard.ts';
+import { Rates } from './rates.ts';
 import { Responder } from './responder.ts';
 import { Advertiser } from './router/advertiser.ts';
 import { type Port, Served } from './served.ts';
@@ -51,6 +52,8 @@ export type RunningGatewayHost = {
 
 /** Milliseconds between attempts to make what the services need. */
 const retry = 2_000;
+/** Of one port for names, and again for metadata: a second, and at once. */
+const requests = { rate: 200, burst: 500 } as const;
 /** Milliseconds between lines that say what was answered. */
 const summary = 60_000;
 
@@ -256,11 +259,14 @@ class GatewayHost implements RunningGatewayHost {
       return value === undefined ? undefined : this.#served.byIdentity(value);
     };
     const onError = (err: unknown) => this.#log.warn({ err }, 'a query could not be answered');
-    serveDnsOverUdp(sockets.dnsUdp, { resolver, portOf, onError });
-    serveDnsOverTcp(sockets.dnsTcp, { resolver, portOf, onError });
+    const dns = { resolver, portOf, rates: new Rates(requests.rate, requests.burst), onError };
+    serveDnsOverUdp(sockets.dnsUdp, dns);
+    serveDnsOverTcp(sockets.dnsTcp, dns);
     sockets.dnsUdp.on('error', onError);
     sockets.dnsTcp.on('error', onError);
-    metadataServer({ tokens: new MetadataTokens(), portOf }).listen(sockets.metadata).on('error', onError);
+    metadataServer({ tokens: new MetadataTokens(), portOf, rates: new Rates(requests.rate, requests.burst) })
+      .listen(sockets.metadata)
+      .on('error', onError);
   }
 
   #answer({ fields, bytes }: PacketIn): void {

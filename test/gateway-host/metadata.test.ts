@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { answerMetadata, metadataServer } from '../../src/gateway-host/metadata/server.ts';
 import { MetadataTokens } from '../../src/gateway-host/metadata/tokens.ts';
+import { Rates } from '../../src/gateway-host/rates.ts';
 import { db1, mac, network, servedWith, web1 } from './arbitrary.ts';
 
 const rich = {
@@ -108,7 +109,7 @@ test('over a socket that somebody else has opened', async () => {
   await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve));
   const address = listening.address() as { port: number };
   let known = true;
-  const server = metadataServer({ tokens, portOf: () => (known ? port : undefined) });
+  const server = metadataServer({ tokens, portOf: () => (known ? port : undefined), rates: new Rates(10, 2) });
   server.listen(listening);
   const get = () =>
     new Promise<string>((resolve, reject) => {
@@ -118,7 +119,7 @@ test('over a socket that somebody else has opened', async () => {
         .on('error', reject)
         .end();
     });
-  expect(await get()).toBe(web1.mac);
+  for (const text of [web1.mac, web1.mac, 'Too many requests.\n']) expect(await get()).toBe(text);
   known = false;
   await expect(get()).rejects.toThrow(/hang up|ECONNRESET/);
   server.close();

@@ -2,6 +2,7 @@
 import type { RemoteInfo, Socket as UdpSocket } from 'node:dgram';
 import type { Server, Socket } from 'node:net';
 import { admitConnections } from '../connections.ts';
+import type { Rates } from '../rates.ts';
 import type { Port } from '../served.ts';
 import type { Resolver } from './resolver.ts';
 
@@ -9,6 +10,8 @@ export type DnsServerOptions = {
   resolver: Resolver;
   /** Whose source address it is. */
   portOf(address: string): Port | undefined;
+  /** Queries of each port. */
+  rates: Rates;
   onError(error: unknown): void;
 };
 
@@ -16,10 +19,11 @@ export type DnsServerOptions = {
 const idle = 10_000;
 const connectionsOfOne = 16;
 
-export function serveDnsOverUdp(socket: UdpSocket, { resolver, portOf, onError }: DnsServerOptions): void {
+export function serveDnsOverUdp(socket: UdpSocket, { resolver, portOf, rates, onError }: DnsServerOptions): void {
   const take = async (query: Buffer, { address, port: source }: RemoteInfo): Promise<void> => {
     const port = portOf(address);
-    if (port === undefined) return;
+    // Whoever asks too much asks again by itself, when nothing has come.
+    if (port === undefined || !rates.take(port.number)) return;
     const answer = await resolver.answer(port, query, 'udp');
     if (answer !== undefined) socket.send(answer, source, address, (error) => error && onError(error));
   };
@@ -28,9 +32,13 @@ export function serveDnsOverUdp(socket: UdpSocket, { resolver, portOf, onError }
   });
 }
 
-export function serveDnsOverTcp(server: Server, { resolver, portOf, onError }: DnsServerOptions): void {
+export function serveDnsOverTcp(server: Server, { resolver, portOf, rates, onError }: DnsServerOptions): void {
   admitConnections(server, portOf, connectionsOfOne, (socket, port) =>
-    serveConnection(socket, (query) => resolver.answer(port, query, 'tcp'), onError),
+    serveConnection(
+      socket,
+      async (query) => (rates.take(port.number) ? await resolver.answer(port, query, 'tcp') : undefined),
+      onError,
+    ),
   );
 }
 

@@ -1,6 +1,7 @@
 /** Metadata over HTTP. Who asks is told by the source address alone, which flows set; no header says anything of it. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { admitConnections } from '../connections.ts';
+import type { Rates } from '../rates.ts';
 import type { Port } from '../served.ts';
 import { longestLife, type MetadataTokens } from './tokens.ts';
 import { lookUp } from './tree.ts';
@@ -9,6 +10,8 @@ export type MetadataServerOptions = {
   tokens: MetadataTokens;
   /** Whose source address it is. */
   portOf(address: string): Port | undefined;
+  /** Requests of each port. */
+  rates: Rates;
 };
 
 const tokenHeader = 'x-aws-ec2-metadata-token';
@@ -77,7 +80,7 @@ function plain(status: number, text: string): Told {
 }
 
 /** Not listening yet: it is given a socket of the namespace. */
-export function metadataServer({ tokens, portOf }: MetadataServerOptions): Server {
+export function metadataServer({ tokens, portOf, rates }: MetadataServerOptions): Server {
   const server = createServer(
     {
       // Milliseconds and bytes: a request is small and comes at once.
@@ -91,7 +94,9 @@ export function metadataServer({ tokens, portOf }: MetadataServerOptions): Serve
       request.resume();
       const port = portOf(request.socket.remoteAddress ?? '');
       const { method = 'GET', url = '/', headers } = request;
-      send(response, answerMetadata(port, { method, url, headers }, tokens), method === 'HEAD');
+      if (port !== undefined && !rates.take(port.number))
+        send(response, plain(429, 'Too many requests.'), method === 'HEAD');
+      else send(response, answerMetadata(port, { method, url, headers }, tokens), method === 'HEAD');
     },
   );
   server.maxConnections = 2_000;

@@ -13,7 +13,9 @@ const directory = fileURLToPath(new URL('../compile/golden', import.meta.url));
 
 function goldenFlows(): Flow[] {
   const numbers = new Map<string, number>(Object.values(tables).map(({ name, id }) => [name, id]));
+  // Directories in there are other clouds of flows, on the same matches.
   return readdirSync(directory)
+    .filter((file) => file.endsWith('.txt'))
     .flatMap((file) => readFileSync(join(directory, file), 'utf8').split('\n'))
     .filter((line) => line !== '')
     .map((line) => parseFlow(line, { tableNumber: (name) => numbers.get(name) }));

@@ -26,7 +26,11 @@ export type Rig = AsyncDisposable & {
   /** What came to the program, since the last `forget`. */
   packets: PacketIn[];
   put(path: string, spec: Record<string, unknown>): Promise<void>;
-  /** A frame comes in there; resolves once the switch is through with it. */
+  /** Frames come in there. */
+  inject(place: Place, frames: readonly string[]): Promise<void>;
+  /** Resolves once the switch is through with what came in. */
+  through(): Promise<void>;
+  /** Both. */
   send(place: Place, hex: string): Promise<void>;
   /** Frames that went out there since the last `forget`, in hex. */
   sent(place: Place): string[];
@@ -84,22 +88,30 @@ export async function openRig(): Promise<Rig> {
     const seen = new Map<Place, number>();
     const all = (place: Place): string[] => framesOf(pcap(place));
     let marks = 0;
+    const inject = async (place: Place, frames: readonly string[]): Promise<void> => {
+      await ovs!.appctl('netdev-dummy/receive', place, ...frames);
+    };
+    const through = async (): Promise<void> => {
+      // A question to the router, which is answered by the same port: what came before it is through.
+      const mark = (++marks).toString(16).padStart(4, '0');
+      const question = arpFrame({ ethSrc: vm.mac, sha: vm.mac, spa: vm.ip, tpa: '10.0.1.1' }).replace(/0{4}$/, mark);
+      await inject('vm', [question]);
+      await until('the mark', () => all('vm').some((frame) => isArp(frame) && frame.endsWith(mark)));
+      // What goes to the program takes a turn more of the switch's main thread.
+      await ovs!.appctl('version');
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    };
     return {
       core,
       ovs,
       client,
       packets,
       put,
+      inject,
+      through,
       async send(place, hex) {
-        await ovs!.appctl('netdev-dummy/receive', place, hex);
-        // A question to the router, which is answered by the same port: what came before it is through.
-        const mark = (++marks).toString(16).padStart(4, '0');
-        const question = arpFrame({ ethSrc: vm.mac, sha: vm.mac, spa: vm.ip, tpa: '10.0.1.1' }).replace(/0{4}$/, mark);
-        await ovs!.appctl('netdev-dummy/receive', 'vm', question);
-        await until('the mark', () => all('vm').some((frame) => isArp(frame) && frame.endsWith(mark)));
-        // What goes to the program takes a turn more of the switch's main thread.
-        await ovs!.appctl('version');
-        await new Promise((resolve) => setTimeout(resolve, 30));
+        await inject(place, [hex]);
+        await through();
       },
       sent: (place) =>
         all(place)

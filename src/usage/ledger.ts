@@ -129,10 +129,10 @@ export class Ledger {
     const known: Known = { ...reading, uid: owner.uid, at: now, asked, monotonic };
     const fresh = this.#fresh(owner, counter, before, reading, now, monotonic);
     counters.set(counter, known);
-    const moved = before === undefined || before.uid !== owner.uid || !isZero(difference(reading, before));
-    if (moved) this.#read.set(counterKey(hypervisor, counter), known);
+    const idle = isZero(fresh);
+    if (!idle || before?.uid !== owner.uid) this.#read.set(counterKey(hypervisor, counter), known);
     const account = this.#accounts.get(owner.uid);
-    if (account === undefined || !isZero(fresh)) this.#credit(account ?? this.#open(owner), fresh, now);
+    if (account === undefined || !idle) this.#credit(account ?? this.#open(owner), fresh, now);
   }
 
   /** What of the reading is the owner's, and not counted yet. */

@@ -55,7 +55,11 @@ export class UsageReader {
       const [port, bound] = [view.getAs('port', path), placement.get(path)];
       const home = bound?.hypervisor === hypervisor ? bound : bound?.standby;
       if (port !== undefined && home?.hypervisor === hypervisor && home.ofport !== 0)
-        wanted.push({ owner: ownerOf(port), ofport: home.ofport });
+        // Who it is hidden from is asked once.
+        wanted.push({
+          owner: ledger.account(port.uid) === undefined ? ownerOf(port) : port,
+          ofport: home.ofport,
+        });
     }
     return await this.readOwners(hypervisor, wanted, plugin, ledger);
   }

@@ -23,7 +23,7 @@ const slack = 2;
 
 /** @param elapsed seconds since the baseline was read */
 export function startedAnew(before: Baseline, now: Reading, elapsed: number): boolean {
-  if (sides(now).some(([count, side, key]) => count < before[side][key])) return true;
+  if (less(now.received, before.received) || less(now.sent, before.sent)) return true;
   if (before.duration === undefined || now.duration === undefined) return false;
   return now.duration < before.duration - slack || now.duration < elapsed - slack;
 }
@@ -39,21 +39,16 @@ export function add(to: Counted, more: Counted): void {
   to.sent.bytes += more.sent.bytes;
 }
 
-export function isZero(counted: Counted): boolean {
-  return sides(counted).every(([count]) => count === 0);
+export function isZero({ received, sent }: Counted): boolean {
+  return received.packets === 0 && received.bytes === 0 && sent.packets === 0 && sent.bytes === 0;
 }
 
 export function nothing(): Counted {
   return { received: { packets: 0, bytes: 0 }, sent: { packets: 0, bytes: 0 } };
 }
 
-function sides({ received, sent }: Counted): [count: number, side: 'received' | 'sent', key: 'packets' | 'bytes'][] {
-  return [
-    [received.packets, 'received', 'packets'],
-    [received.bytes, 'received', 'bytes'],
-    [sent.packets, 'sent', 'packets'],
-    [sent.bytes, 'sent', 'bytes'],
-  ];
+function less(a: Traffic, b: Traffic): boolean {
+  return a.packets < b.packets || a.bytes < b.bytes;
 }
 
 function minus(a: Traffic, b: Traffic): Traffic {

@@ -235,7 +235,8 @@ describe('what hypervisors tell', () => {
         { ...two!, bfd: undefined },
       ],
     });
-    change(2, { tunnels: healthy(2).tunnels.slice(1) });
+    const [, last] = healthy(2).tunnels;
+    change(2, { tunnels: [{ ...last!, bfd: { ...last!.bfd!, forwarding: false } }] });
     const bfd = { state: 'down', remoteState: 'down', diagnostic: 'No Diagnostic' };
     change(3, { tunnels: healthy(3).tunnels.map((tunnel) => ({ ...tunnel, bfd })) });
     expect(of(await doctor(), 'tunnel')).toMatchObject(
@@ -250,6 +251,7 @@ describe('what hypervisors tell', () => {
         },
         { object: 'hypervisors/hv3 -> hypervisors/hv2', state: 'fail' },
         { object: 'hypervisors/hv1 -> hypervisors/hv3', state: 'warn', found: /nothing of its BFD/ },
+        { object: 'hypervisors/hv2 -> hypervisors/hv3', state: 'warn', found: /leads nowhere/ },
       ].map(matching),
     );
   });

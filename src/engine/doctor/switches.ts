@@ -142,6 +142,13 @@ function checkTunnels(patient: Patient, findings: Findings, member: Member, heal
     } else if (tunnel.bfd === undefined) {
       const advice = `On ${name}: ovs-appctl bfd/show ${tunnel.interface}`;
       findings.warn('tunnel', object, 'Open vSwitch tells nothing of its BFD', advice);
+    } else if (tunnel.bfd.state === 'up' && tunnel.bfd.forwarding === false) {
+      findings.warn(
+        'tunnel',
+        object,
+        'BFD is up, and the other end says that what is sent there leads nowhere',
+        'Its switch has no flows, or keyway gateway-host there does not see them: see the connection of the peer, and the log of that program',
+      );
     } else if (tunnel.bfd.state === 'up') well++;
     else {
       const { state, diagnostic } = tunnel.bfd;

@@ -176,7 +176,7 @@ export function sharedOutsideCloud(): (
   }, 120_000);
   afterAll(() => cloud?.[Symbol.asyncDispose]());
   return (name, body) => {
-    test(name, { timeout: 60_000 }, async (context) => {
+    test(name, { timeout: 120_000 }, async (context) => {
       if (cloud === undefined) return context.skip(reason ?? 'the cloud could not be had');
       await body(cloud, context);
     });

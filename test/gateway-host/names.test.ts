@@ -113,6 +113,17 @@ test('other names are asked of others, the next one where the first is silent', 
   });
 });
 
+test('a resolver to which there is no way is as good as silent', async () => {
+  const real = await upstream((query) => [
+    encode({ type: 'response', id: query.id!, flags: 0x8180, questions: query.questions!, answers: [] }),
+  ]);
+  // Whoever did not ask to broadcast may not.
+  const nowhere = { address: '255.255.255.255', port: 53 };
+  for (const over of ['udp', 'tcp'] as const)
+    expect((await ask(resolverWith([nowhere]), { name: 'example.net' }, {}, over)).code).toBe('SERVFAIL');
+  expect((await ask(resolverWith([nowhere, real]), { name: 'example.net' })).code).toBe('NOERROR');
+});
+
 test('answers to something else are not taken', async () => {
   const liar = await upstream((query) =>
     [

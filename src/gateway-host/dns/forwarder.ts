@@ -94,9 +94,9 @@ export class Forwarder {
     socket.on('message', (answer) => {
       if (answered(answer)) end(answer);
     });
-    socket.connect(upstream.port, upstream.address, () => {
-      socket.send(asked);
-    });
+    // Without a callback, which would be called where there is no way to it too.
+    socket.on('connect', () => socket.send(asked));
+    socket.connect(upstream.port, upstream.address);
     return promise;
   }
 

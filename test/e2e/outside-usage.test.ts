@@ -112,6 +112,19 @@ run('what trace foretells is what becomes of real packets, out and in', async (c
   }
 });
 
+run('a packet that is really sent is seen on every switch up to where it leaves', async ({ lab }) => {
+  const { verdict, live, hops } = (await lab.admin('POST', '/v1/trace', {
+    from: `${networkOf('acme')}/ports/web2`,
+    to: outside.client.address,
+    protocol: 'udp',
+    ports: { source: 50_321, destination: 9 },
+    live: true,
+  })) as { verdict: { reason: string }; live: { arrived: boolean; text: string }; hops: { seen: boolean }[] };
+  expect(verdict.reason).toBe('outside');
+  expect(live, live.text).toMatchObject({ sent: true, arrived: true });
+  expect(hops.map(({ seen }) => seen)).toEqual([true, true]);
+});
+
 run('a gateway that dies takes no usage with it: the figures go on with the other', async (cloud) => {
   const { vms, gateways, lab } = cloud;
   const before = await usageOf(cloud, front('umbrella'));

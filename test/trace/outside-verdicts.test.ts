@@ -333,3 +333,26 @@ test('tunnels to gateways are among those that are checked', skip, async () => {
   const ends = pairs.map(({ a, b }) => (a === first ? b : a)).sort();
   expect(ends).toEqual(['hv1', 'hv2', second].sort());
 });
+
+test('usage on the command line: of one, and of all', skip, async () => {
+  const ask = (line: string, as: keyof typeof secrets = 'admin') =>
+    cli(line.split(' '), { env: { KEYWAY_URL: url, KEYWAY_TOKEN: secrets[as] } });
+  const one = await ask('public-ip usage acme/shop/front');
+  expect(one).toMatchObject({ status: 0, stderr: expect.stringMatching(/^Since \d{4}-/) });
+  expect(one.stdout).toMatch(/^received +0 +0$/m);
+  expect(JSON.parse((await ask('port usage acme/shop/web1 -o json', 'acme')).stdout)).toMatchObject({
+    received: { packets: expect.any(Number) },
+    complete: true,
+  });
+  await expect
+    .poll(async () => (await ask('usage list --tenant acme')).stdout, { timeout: 10_000 })
+    .toMatch(/^acme\/networks\/shop\/ports\/web1 /m);
+  expect((await ask('usage list', 'umbrella')).stdout).not.toContain('acme');
+  expect((await ask('usage list --tenant acme', 'umbrella')).stderr).toContain('auth.forbidden');
+  expect((await ask('usage list --since yesterday')).stderr).toContain('--since');
+  expect((await ask('usage list --since 2099-01-01')).stdout).not.toContain('acme/networks');
+  const metrics = await cloud.core.fabric.metrics();
+  expect(metrics.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(['keyway_usage_accounts', 'keyway_usage_bytes_total', 'keyway_usage_readings_total']),
+  );
+});

@@ -25,7 +25,7 @@ export function loadState(entries: readonly Entry[]): State {
     largestMtu: undefined,
     isLoading: true,
     restrictedAllowed: true,
-    vlans: undefined,
+    resting: undefined,
     nextNumber: () => {
       throw new Error('The store holds two resources with one MAC');
     },

@@ -3,9 +3,9 @@
  * not matter, and ports and groups that name each other come in one. Whatever fails takes everything back.
  */
 import type { ProblemCode } from '../problems.ts';
-import { type IdPools, type IdTransaction, type Releasable, vlanPool } from '../store/ids.ts';
+import type { IdPools, IdTransaction, Releasable } from '../store/ids.ts';
 import { isBuiltIn } from './built-in.ts';
-import type { Draft, Staging, Vlans } from './checks/concern.ts';
+import type { Draft, Resting, Staging } from './checks/concern.ts';
 import { concerns } from './checks/index.ts';
 import { Errors } from './errors.ts';
 import { Log } from './log.ts';
@@ -123,13 +123,12 @@ class Stage implements Staging {
     return this.#options.restrictedAllowed;
   }
 
-  readonly vlans: Vlans = {
-    isFreed: (physicalNetwork, vlan) => this.#begunIds().isFreed(vlanPool(physicalNetwork), vlan),
-    claim: (physicalNetwork, vlan) =>
-      this.#begunIds().claim(vlanPool(physicalNetwork), vlan, this.#surroundings.releasable),
-    claimFreed: (physicalNetwork, fits) =>
-      this.#begunIds().claimFreed(vlanPool(physicalNetwork), fits, this.#surroundings.releasable),
-    free: (physicalNetwork, vlan) => this.#begunIds().free(vlanPool(physicalNetwork), vlan),
+  readonly resting: Resting = {
+    isFreed: (pool, id) => this.#begunIds().isFreed(pool, id),
+    freedIn: (pool) => this.#begunIds().freedIn(pool),
+    claim: (pool, id, by) => this.#begunIds().claim(pool, id, this.#surroundings.releasable, by),
+    claimFreed: (pool, fits) => this.#begunIds().claimFreed(pool, fits, this.#surroundings.releasable),
+    free: (pool, id, by) => this.#begunIds().free(pool, id, by),
   };
 
   readonly nextNumber = (): number => this.#begunIds().next('resource-number');

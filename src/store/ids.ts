@@ -3,7 +3,7 @@
  * then the least recently freed, and no freed id before its holders have let go of it, which the caller knows (`releasable`).
  *
  *     ids/POOL/next             the lowest id never used
- *     ids/POOL/freed/SEQUENCE   {"id":N}: freed and not given out again; the entry's revision is when
+ *     ids/POOL/freed/SEQUENCE   {"id":N}: freed and not given out again; the entry's revision is when, `by` who had it
  *
  * The state is in memory; each transaction yields the writes that go into the commit of the intent that needs the id.
  */
@@ -47,13 +47,26 @@ export function vlanPool(physicalNetwork: string): string {
   return `vlan/${encodeURIComponent(physicalNetwork)}`;
 }
 
+/** Public addresses of a provider network (IPv4 as numbers), pool `public/PHYSICAL NETWORK/VLAN`, 0 for an untagged one. */
+const addresses: IdRange = { first: 1, last: 2 ** 32 - 1, reused: true, chosen: true };
+
+export function publicPool(physicalNetwork: string, vlan = 0): string {
+  return `public/${encodeURIComponent(physicalNetwork)}/${vlan}`;
+}
+
 export function zonePool(hypervisor: number): string {
   return `zone/${hypervisor}`;
 }
 
+const families: readonly [names: RegExp, range: IdRange][] = [
+  [/^zone\/\d+$/, zones],
+  [/^vlan\/[^/]+$/, vlans],
+  [/^public\/[^/]+\/\d+$/, addresses],
+];
+
 /** @throws RangeError for a pool there is not. */
 export function idRange(pool: string): IdRange {
-  const range = /^zone\/\d+$/.test(pool) ? zones : /^vlan\/[^/]+$/.test(pool) ? vlans : ranges[pool];
+  const range = ranges[pool] ?? families.find(([names]) => names.test(pool))?.[1];
   if (range === undefined) throw new RangeError(`There is no pool ${pool}`);
   return range;
 }
@@ -63,7 +76,7 @@ const nextKey = (pool: string) => `${prefix}${pool}/next`;
 const freedKey = (pool: string, sequence: number) => `${prefix}${pool}/freed/${String(sequence).padStart(12, '0')}`;
 
 /** Revision undefined: freed by a transaction that is not durable yet. */
-type Freed = { id: number; sequence: number; revision: number | undefined };
+type Freed = { id: number; sequence: number; revision: number | undefined; by: number | undefined };
 
 class Pool {
   readonly name: string;
@@ -148,7 +161,10 @@ export class IdPools {
       if (name === undefined) throw new Error(`${key} is no record of an id pool`);
       const pool = this.#pool(name);
       if (sequence === undefined) pool.next = Number(value);
-      else pool.push({ id: (JSON.parse(value) as { id: number }).id, sequence: Number(sequence), revision });
+      else {
+        const { id, by } = JSON.parse(value) as { id: number; by?: number };
+        pool.push({ id, sequence: Number(sequence), revision, by });
+      }
     }
   }
 
@@ -261,18 +277,17 @@ export class IdTransaction {
     );
   }
 
-  /** Takes an id of a pool whose ids are chosen. @returns false: somebody who held it has yet to let go of it. O(freed) */
-  claim(name: string, id: number, releasable: Releasable): boolean {
+  /**
+   * Takes an id of a pool whose ids are chosen. O(freed)
+   * @returns false: somebody who held it has yet to let go of it, and it was another's than `by`
+   */
+  claim(name: string, id: number, releasable: Releasable, by?: number): boolean {
     const pool = this.#chosenPool(name);
     if (id < pool.range.first || id > pool.range.last) throw new RangeError(`${id} is no id of ${name}`);
-    return (
-      !pool.freedIds.has(id) ||
-      this.#takeAt(
-        pool,
-        pool.placeOf((one) => one === id),
-        releasable,
-      )
-    );
+    if (!pool.freedIds.has(id)) return true;
+    const place = pool.placeOf((one) => one === id);
+    const isBack = by !== undefined && pool.at(place).by === by;
+    return this.#takeAt(pool, place, isBack ? undefined : releasable);
   }
 
   /** The least recently freed id that fits, where everybody has let go of it. O(freed) */
@@ -282,6 +297,11 @@ export class IdTransaction {
     if (place < 0) return undefined;
     const { id } = pool.at(place);
     return this.#takeAt(pool, place, releasable) ? id : undefined;
+  }
+
+  /** How many were freed and have not been given out again since. */
+  freedIn(name: string): number {
+    return this.#pool(name).freedIds.size;
   }
 
   /** Whether it was freed and has not been given out again since. */
@@ -294,15 +314,15 @@ export class IdTransaction {
     return this.allocate(name, () => false);
   }
 
-  /** @throws Error for an id that is not given out, or of a counter. */
-  free(name: string, id: number): void {
+  /** @param by who had it, and may have it back at once. @throws Error for an id that is not given out, or of a counter. */
+  free(name: string, id: number, by?: number): void {
     const pool = this.#pool(name);
     if (!pool.range.reused) throw new Error(`${name} is a counter: its numbers are never freed`);
     if (!pool.holds(id)) throw new Error(`${id} of ${name} is not given out`);
-    const freed: Freed = { id, sequence: pool.sequence, revision: undefined };
+    const freed: Freed = { id, sequence: pool.sequence, revision: undefined, by };
     pool.push(freed);
     this.#freed.push(freed);
-    this.#write(freedKey(name, freed.sequence), JSON.stringify({ id }));
+    this.#write(freedKey(name, freed.sequence), JSON.stringify({ id, by }));
     this.#undo.push(() => pool.pop());
   }
 
@@ -354,9 +374,9 @@ export class IdTransaction {
     return pool;
   }
 
-  #takeAt(pool: Pool, place: number, releasable: Releasable): boolean {
+  #takeAt(pool: Pool, place: number, releasable: Releasable | undefined): boolean {
     const freed = pool.at(place);
-    if (freed.revision === undefined || !releasable(freed.revision)) return false;
+    if (releasable !== undefined && (freed.revision === undefined || !releasable(freed.revision))) return false;
     pool.remove(place);
     this.#erase(freedKey(pool.name, freed.sequence));
     this.#undo.push(() => pool.insert(place, freed));

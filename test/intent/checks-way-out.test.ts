@@ -1063,3 +1063,46 @@ describe('a VLAN that was freed', () => {
     expect(one.getAs('vlan-attachment', `${shop}/vlan-attachments/e`)?.spec.vlan).toBe(100);
   });
 });
+
+describe('a public address that was freed', () => {
+  const theirs = (name: string, spec: Spec = {}) => put(`tenants/globex/networks/n/public-ips/${name}`, spec);
+  const two = [...globex, put('tenants/globex/networks/n', { offering: 'basic', cidr: '10.0.0.0/16' })];
+
+  it("is nobody else's before every switch has confirmed it, and back at once for whoever had it", async () => {
+    let acknowledged = 0;
+    const { intent, disk } = await openEmpty({ releasable: (revision) => revision <= acknowledged });
+    const addressOf = (path: string) => intent.getAs('public-ip', path)?.spec.address;
+    await admin(intent, [...basics, ...two, provider(), pool({ ranges: ['203.0.113.9-203.0.113.10'] })]);
+    await admin(intent, [ip({}, 'a'), ip({}, 'b')]);
+    await admin(intent, [remove(`${shop}/public-ips/b`)]);
+    const { revision } = await admin(intent, [remove(`${shop}/public-ips/a`)]);
+    expect((await problemOf(admin(intent, [theirs('x')]))).code).toBe('ip-pool.exhausted');
+    const asked = await problemOf(admin(intent, [theirs('x', { address: '203.0.113.9' })]));
+    expect(asked.errors[0]).toMatchObject({ code: 'public-ip.in-use', field: '/address' });
+    // Nor by another name of the pool, nor after a restart.
+    await admin(intent, [remove('ip-pools/public')]);
+    await admin(intent, [pool({ ranges: ['203.0.113.9-203.0.113.10'] }, 'other')]);
+    expect((await problemOf(admin(intent, [theirs('x')]))).code).toBe('ip-pool.exhausted');
+    const again = await openEmpty({}, disk);
+    expect((await problemOf(admin(again.intent, [theirs('x')]))).code).toBe('ip-pool.exhausted');
+    await admin(intent, [ip({ address: '203.0.113.9' }, 'a')]);
+    await admin(intent, [remove(`${shop}/public-ips/a`), ip({ address: '203.0.113.9' }, 'renamed')]);
+    // The other one rested longest.
+    acknowledged = revision;
+    await admin(intent, [theirs('x')]);
+    expect(addressOf('tenants/globex/networks/n/public-ips/x')).toBe('203.0.113.10');
+  });
+
+  it('rests for a while where there are others', async () => {
+    const { intent } = await openEmpty({ releasable: () => true });
+    await admin(intent, [...basics, provider(), pool()]);
+    const given: (string | undefined)[] = [];
+    for (let i = 0; i < 80; i++) {
+      await admin(intent, [ip()]);
+      given.push(intent.getAs('public-ip', `${shop}/public-ips/front`)?.spec.address);
+      await admin(intent, [remove(`${shop}/public-ips/front`)]);
+    }
+    expect(new Set(given.slice(0, 65)).size).toBe(65);
+    expect(given.slice(65)).toEqual(given.slice(0, 15));
+  });
+});

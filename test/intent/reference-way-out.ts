@@ -11,6 +11,8 @@ export type World = {
   specs: Map<string, Spec>;
   /** VLANs by physical network, least recently freed first. */
   freed: { physicalNetwork: string; vlan: number }[];
+  /** Public addresses by what their provider network is, in the same order, with the tenant that had each. */
+  rested: { on: string; address: string; tenant: string }[];
 };
 
 const rank = [
@@ -79,8 +81,11 @@ export function attempt(before: World, operations: readonly Operation[]): World 
   const specs = new Map(before.specs);
   const freed = [...before.freed];
   const freedNow: World['freed'] = [];
+  const restedNow: World['rested'] = [];
   const give = (path: string) => {
     const spec = before.specs.get(path)!;
+    if (kindOf(path) === 'public-ips')
+      restedNow.push({ on: segmentOf(before, spec.pool), address: spec.address, tenant: tenantOf(path) });
     if (kindOf(path) === 'vlan-attachments')
       freedNow.push({ physicalNetwork: before.specs.get(`trunks/${spec.trunk}`)!.physicalNetwork, vlan: spec.vlan });
     if (kindOf(path) === 'provider-networks' && spec.vlan !== undefined)
@@ -104,7 +109,7 @@ export function attempt(before: World, operations: readonly Operation[]): World 
     if (spec.prefixLength !== undefined && spec.prefixLength !== length) return undefined;
     specs.set(path, spec);
   }
-  const world: World = { specs, freed };
+  const world: World = { specs, freed, rested: [...before.rested] };
   if (!closed(world)) return undefined;
   // Whoever asks for a VLAN does not get it before those who had it have let go, which those of earlier transactions have.
   const fresh = operations.filter(({ op, path }) => op === 'put' && !before.specs.has(path)).map(({ path }) => path);
@@ -122,8 +127,12 @@ export function attempt(before: World, operations: readonly Operation[]): World 
     if (needed && !taken(physicalNetwork, spec.vlan)) return undefined;
   }
   const ranked = [...fresh].sort((a, b) => rank.indexOf(kindOf(a)) - rank.indexOf(kindOf(b)));
-  for (const path of ranked) if (!fill(world, path, freedNow)) return undefined;
+  // What is asked for comes before what is chosen.
+  const asking = (path: string) => kindOf(path) === 'public-ips' && specs.get(path)!.address !== undefined;
+  for (const path of [...ranked.filter(asking), ...ranked.filter((path) => !asking(path))])
+    if (!fill(world, path, freedNow, restedNow)) return undefined;
   world.freed.push(...freedNow);
+  world.rested.push(...restedNow);
   return judge(world, before) ? world : undefined;
 }
 
@@ -150,24 +159,44 @@ function closed({ specs }: World): boolean {
   return true;
 }
 
-function fill(world: World, path: string, freedNow: World['freed']): boolean {
+/** What a pool's provider network is. */
+function segmentOf({ specs }: World, pool: string): string {
+  const { physicalNetwork, vlan } = specs.get(`provider-networks/${specs.get(`ip-pools/${pool}`)!.providerNetwork}`)!;
+  return `${physicalNetwork} ${vlan ?? 0}`;
+}
+
+function fill(world: World, path: string, freedNow: World['freed'], restedNow: World['rested']): boolean {
   const { specs } = world;
   const spec = specs.get(path)!;
   const all = [...specs];
   const kind = kindOf(path);
-  if (kind === 'public-ips' && (spec.address === undefined || spec.pool === undefined)) {
+  if (kind === 'public-ips') {
     const pools = all
       .filter(([p]) => kindOf(p) === 'ip-pools' && (spec.pool === undefined || nameOf(p) === spec.pool))
       .filter(([, pool]) => pool.tenants === undefined || pool.tenants.includes(tenantOf(path)))
       .sort(([a], [b]) => (a < b ? -1 : 1));
     for (const [p, pool] of pools) {
-      const used = all.filter(([, o]) => o.pool === nameOf(p)).map(([, o]) => o.address);
-      const lowest =
-        spec.address === undefined
-          ? addressesOf(pool).find((address) => !used.includes(text(address)))
-          : addressesOf(pool).find((address) => text(address) === spec.address);
-      if (lowest === undefined) continue;
-      specs.set(path, { ...spec, pool: nameOf(p), address: text(lowest) });
+      const on = segmentOf(world, nameOf(p));
+      const used = [...specs].filter(([q, o]) => q !== path && o.pool === nameOf(p)).map(([, o]) => o.address);
+      const here = (one: World['rested'][number]) => one.on === on && addressesOf(pool).map(text).includes(one.address);
+      const all = addressesOf(pool).map(text);
+      let address: string | undefined;
+      if (spec.address !== undefined) {
+        if (!all.includes(spec.address)) continue;
+        const rest = [...world.rested, ...restedNow].find((one) => one.on === on && one.address === spec.address);
+        if (rest !== undefined && restedNow.includes(rest) && rest.tenant !== tenantOf(path)) return false;
+        address = spec.address;
+      } else {
+        const resting = [...world.rested, ...restedNow].filter((one) => one.on === on).map((one) => one.address);
+        address = all.find((one) => !used.includes(one) && !resting.includes(one));
+        const oldest = [...world.rested, ...restedNow].find(here);
+        if (address === undefined && oldest !== undefined && !restedNow.includes(oldest)) address = oldest.address;
+      }
+      if (address === undefined) continue;
+      const taken = (one: World['rested'][number]) => one.on === on && one.address === address;
+      world.rested = world.rested.filter((one) => !taken(one));
+      restedNow.splice(0, restedNow.length, ...restedNow.filter((one) => !taken(one)));
+      specs.set(path, { ...spec, pool: nameOf(p), address });
       return true;
     }
     return false;

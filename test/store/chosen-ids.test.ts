@@ -72,6 +72,23 @@ test('a freed one comes back once those who held it have let go of it, the least
   );
 });
 
+test('whoever had it may have it back at once, also after a restart, and nobody else', async () => {
+  const store = openMemoryStore();
+  const first = (await IdPools.load(store)).begin();
+  first.free(pool, 7, 42);
+  expect(first.claim(pool, 7, () => false, 43)).toBe(false);
+  expect(first.claim(pool, 7, () => false)).toBe(false);
+  const { put, delete: gone } = first.writes();
+  await store.commit({ put, delete: gone });
+  const again = await IdPools.load(store);
+  const second = again.begin();
+  expect(second.claim(pool, 7, () => false, 43)).toBe(false);
+  expect(second.claim(pool, 7, () => false, 42)).toBe(true);
+  expect(again.holds(pool, 7)).toBe(true);
+  second.rollback();
+  expect([...again.retired(pool)]).toEqual([{ id: 7, revision: 1 }]);
+});
+
 test('ids of other pools are not chosen, and there are no VLANs but 1 to 4094', () => {
   const ids = new IdPools([]).begin();
   expect(() => ids.claim('rule-id', 1, () => true)).toThrow('not chosen');

@@ -21,14 +21,20 @@ export type Draft<K extends Kind = Kind> = K extends Kind
     }
   : never;
 
-/** VLANs of a physical network on their way from one to the next: freed, not given out again, perhaps still on switches. */
-export type Vlans = {
-  isFreed(physicalNetwork: string, vlan: number): boolean;
-  /** @returns false: a switch that had it has yet to confirm that it is gone */
-  claim(physicalNetwork: string, vlan: number): boolean;
+/**
+ * Numbers on their way from one holder to the next: freed, not given out again, perhaps still on switches. Pools are
+ * named by vlanPool and publicPool (store/ids.ts).
+ */
+export type Resting = {
+  isFreed(pool: string, id: number): boolean;
+  /** How many were freed and not given out again. */
+  freedIn(pool: string): number;
+  /** @returns false: a switch that had it has yet to confirm that it is gone, and it was another's than `by` */
+  claim(pool: string, id: number, by?: number): boolean;
   /** The least recently freed one that fits, where every switch has confirmed it. */
-  claimFreed(physicalNetwork: string, fits: (vlan: number) => boolean): number | undefined;
-  free(physicalNetwork: string, vlan: number): void;
+  claimFreed(pool: string, fits: (id: number) => boolean): number | undefined;
+  /** @param by who had it, and may have it back at once */
+  free(pool: string, id: number, by?: number): void;
 };
 
 export type Staging = {
@@ -44,8 +50,8 @@ export type Staging = {
   readonly isLoading: boolean;
   /** Whether the caller sees what tenants do not. */
   readonly restrictedAllowed: boolean;
-  /** VLANs that were freed, and who may not be using them any more; undefined while the store is read. */
-  readonly vlans: Vlans | undefined;
+  /** VLANs and public addresses that were freed; undefined while the store is read. */
+  readonly resting: Resting | undefined;
   /** The next resource number. */
   readonly nextNumber: () => number;
 };

@@ -1,4 +1,5 @@
 /** Provider networks: one for each VLAN of a physical network, and one for what is untagged on it. */
+import { vlanPool } from '../../store/ids.ts';
 import type { Resource } from '../model.ts';
 import { formatPath, tenantOf } from '../path.ts';
 import { rangeAt } from '../ranges.ts';
@@ -11,14 +12,14 @@ const untagged = 0;
 
 export const segment: Concern<'provider-network'> = {
   // Neither physicalNetwork nor vlan changes.
-  release({ state, log, vlans }, { spec }, after) {
+  release({ state, log, resting }, { spec }, after) {
     if (after !== undefined) return;
     const { physicalNetwork, vlan = untagged } = spec;
     log.writeIn(state.vlans, physicalNetwork, () => new SortedMap(), vlan, undefined);
-    if (vlan !== untagged) vlans?.free(physicalNetwork, vlan);
+    if (vlan !== untagged) resting?.free(vlanPool(physicalNetwork), vlan);
   },
 
-  claim({ state, log, vlans }, draft, before, report) {
+  claim({ state, log, resting }, draft, before, report) {
     if (before !== undefined) return;
     const { physicalNetwork, vlan = untagged } = draft.spec;
     const field = vlan === untagged ? '/physicalNetwork' : '/vlan';
@@ -31,7 +32,7 @@ export const segment: Concern<'provider-network'> = {
     const trunk = vlan === untagged ? undefined : rangeAt(state.trunks.get(physicalNetwork), vlan);
     if (trunk !== undefined) report(field, 'vlan.in-use', `${what} is one of ${trunk.path}`);
     else if (holder !== undefined) report(field, 'vlan.in-use', `${what} is taken by ${holder}`);
-    else if (vlan !== untagged && vlans?.claim(physicalNetwork, vlan) === false)
+    else if (vlan !== untagged && resting?.claim(vlanPool(physicalNetwork), vlan) === false)
       report(field, 'vlan.in-use', `${what} was freed, and a switch has yet to confirm it`);
     else log.writeIn(state.vlans, physicalNetwork, () => new SortedMap(), vlan, draft.path);
   },

@@ -1,6 +1,11 @@
-/** Public addresses: out of a pool that is open to the tenant, each for one network; the lowest free one when left out. */
+/**
+ * Public addresses: out of a pool that is open to the tenant, each for one network. Left out, the lowest one that never was
+ * in use is taken, else the least recently freed. Nobody but the tenant that had it gets one before every switch has
+ * confirmed that it is gone: a gateway that is away would go on to bring it where it was.
+ */
+import { publicPool } from '../../store/ids.ts';
 import { formatIpv4, parseIpv4 } from '../addresses.ts';
-import { lowestFree, release as releaseOffset, take as takeOffset } from '../free-addresses.ts';
+import { nextFree, release as releaseOffset, take as takeOffset } from '../free-addresses.ts';
 import { canonicalIp } from '../ip.ts';
 import type { Log } from '../log.ts';
 import type { Path, Resource } from '../model.ts';
@@ -24,12 +29,14 @@ export const publicAddress: Concern<'public-ip'> = {
   },
 
   // Neither pool nor address changes.
-  release({ state, log }, { spec }, after) {
+  release({ state, log, resting }, { path: own, spec }, after) {
     if (after !== undefined) return;
     const path = formatPath('ip-pool', '', spec.pool);
     const address = parseIpv4(spec.address)!;
     log.writeIn(state.publicAddresses, path, () => new SortedMap(), address, undefined);
     const pool = state.getAs('ip-pool', path);
+    const rest = pool && restingPool(state, pool);
+    if (rest !== undefined) resting?.free(rest, address, tenantNumber(state, own));
     const range = pool && rangesOf(pool.spec).find((one) => isWithin(one, address));
     const words = range && state.poolWords.get(wordsKey(path, range));
     if (words !== undefined) releaseOffset(log, words, sizeOf(range!), address - range!.first);
@@ -52,6 +59,8 @@ export const publicAddress: Concern<'public-ip'> = {
     } else if (state.publicAddresses.get(pool.path)?.get(address) !== undefined) {
       // Not by whom: it may be another tenant.
       report('/address', 'public-ip.in-use', `${spec.address} is taken`);
+    } else if (!mayTake(staging, draft.path, pool, address)) {
+      report('/address', 'public-ip.in-use', `${spec.address} was freed, and a switch has yet to confirm it`);
     } else {
       give(state, log, draft.path, pool, range, address);
       if (asked !== undefined) return;
@@ -70,7 +79,7 @@ export const publicAddress: Concern<'public-ip'> = {
     for (const pool of open) {
       if (pool === undefined || isBroken(pool.path) || isClosed(staging, draft.path, pool, report)) return;
       known = true;
-      const free = freeIn(state, pool);
+      const free = freeIn(staging, pool);
       if (free === undefined) continue;
       give(state, log, draft.path, pool, free.range, free.address);
       spec.address = formatIpv4(free.address);
@@ -115,12 +124,47 @@ function poolAround(state: State, path: Path, address: number): Pool | undefined
   return undefined;
 }
 
-function freeIn(state: State, { path, spec }: Pool): { range: Range; address: number } | undefined {
-  for (const range of rangesOf(spec)) {
-    const offset = lowestFree(state.poolWords.get(wordsKey(path, range)) ?? new Map(), sizeOf(range));
+/** Freed addresses that rest at least, where every switch confirms them: each is looked at when one is chosen. */
+const mostResting = 64;
+
+function freeIn(staging: Staging, pool: Pool): { range: Range; address: number } | undefined {
+  const { state, resting } = staging;
+  const name = restingPool(state, pool);
+  if (name === undefined) return undefined;
+  const ranges = rangesOf(pool.spec);
+  const freed = (): { range: Range; address: number } | undefined => {
+    const address = resting?.claimFreed(name, (one) => ranges.some((range) => isWithin(range, one)));
+    return address === undefined ? undefined : { address, range: ranges.find((range) => isWithin(range, address))! };
+  };
+  const enough = (resting?.freedIn(name) ?? 0) > mostResting ? freed() : undefined;
+  if (enough !== undefined) return enough;
+  for (const range of ranges) {
+    const words = state.poolWords.get(wordsKey(pool.path, range)) ?? new Map<number, number>();
+    let offset = nextFree(words, sizeOf(range), 0);
+    while (offset !== undefined && resting?.isFreed(name, range.first + offset) === true)
+      offset = nextFree(words, sizeOf(range), offset + 1);
     if (offset !== undefined) return { range, address: range.first + offset };
   }
-  return undefined;
+  return freed();
+}
+
+/**
+ * Pool of ids where the addresses of a provider network rest, by what that is and not what it is called; undefined where
+ * it is missing, which is told.
+ */
+function restingPool(state: State, { spec }: Pool): string | undefined {
+  const on = state.getAs('provider-network', formatPath('provider-network', '', spec.providerNetwork));
+  return on && publicPool(on.spec.physicalNetwork, on.spec.vlan);
+}
+
+/** Whether nobody else's switch may still have the address. */
+function mayTake({ state, resting }: Staging, path: Path, pool: Pool, address: number): boolean {
+  const rest = restingPool(state, pool);
+  return rest === undefined || resting?.claim(rest, address, tenantNumber(state, path)) !== false;
+}
+
+function tenantNumber(state: State, path: Path): number | undefined {
+  return state.get(tenantOf(path)!)?.number;
 }
 
 function give(state: State, log: Log, to: Path, { path }: Pool, range: Range, address: number): void {

@@ -2,6 +2,7 @@
  * VLANs of attachments: of the trunk, one attachment each. Left out, the lowest that never was in use is taken, else the
  * least recently freed, and none before every switch has confirmed that it is gone there.
  */
+import { vlanPool } from '../../store/ids.ts';
 import type { Path, Resource } from '../model.ts';
 import { formatPath } from '../path.ts';
 import { isWithin } from '../ranges.ts';
@@ -15,16 +16,16 @@ type Trunk = Resource<'trunk'>;
 
 export const attachedVlan: Concern<'vlan-attachment'> = {
   // Neither trunk nor VLAN changes.
-  release({ state, log, vlans }, { spec }, after) {
+  release({ state, log, resting }, { spec }, after) {
     const trunk = trunkOf(state, spec.trunk);
     if (after !== undefined || trunk === undefined) return;
     const { physicalNetwork } = trunk.spec;
     log.writeIn(state.vlans, physicalNetwork, () => new SortedMap(), spec.vlan, undefined);
-    vlans?.free(physicalNetwork, spec.vlan);
+    resting?.free(vlanPool(physicalNetwork), spec.vlan);
   },
 
   claim(staging, draft, before, report) {
-    const { state, vlans, isBroken } = staging;
+    const { state, resting, isBroken } = staging;
     const { vlan } = draft.spec;
     if (before !== undefined || vlan === undefined) return;
     const trunk = trunkOf(state, draft.spec.trunk);
@@ -35,7 +36,7 @@ export const attachedVlan: Concern<'vlan-attachment'> = {
     if (!vlansOf(trunk.spec).some((range) => isWithin(range, vlan)))
       report('/vlan', 'vlan.outside', `VLAN ${vlan} is not among ${trunk.spec.vlans.join(', ')} of ${trunk.path}`);
     else if (holder !== undefined) report('/vlan', 'vlan.in-use', `VLAN ${vlan} is taken by ${holder}`);
-    else if (vlans?.claim(physicalNetwork, vlan) === false)
+    else if (resting?.claim(vlanPool(physicalNetwork), vlan) === false)
       report('/vlan', 'vlan.in-use', `VLAN ${vlan} was freed, and a switch has yet to confirm it`);
     else give(staging, draft.path, trunk, vlan);
   },
@@ -95,15 +96,16 @@ function give({ state, log }: Staging, to: Path, { spec }: Trunk, vlan: number):
 }
 
 /** The lowest that nobody has or has had since it was free. */
-function unusedOf({ state, vlans }: Staging, { spec }: Trunk): number | undefined {
+function unusedOf({ state, resting }: Staging, { spec }: Trunk): number | undefined {
   const held = state.vlans.get(spec.physicalNetwork);
   for (const { first, last } of vlansOf(spec).sort((a, b) => a.first - b.first))
     for (let vlan = first; vlan <= last; vlan++)
-      if (held?.get(vlan) === undefined && vlans?.isFreed(spec.physicalNetwork, vlan) === false) return vlan;
+      if (held?.get(vlan) === undefined && resting?.isFreed(vlanPool(spec.physicalNetwork), vlan) === false)
+        return vlan;
   return undefined;
 }
 
-function freedOf({ vlans }: Staging, { spec }: Trunk): number | undefined {
+function freedOf({ resting }: Staging, { spec }: Trunk): number | undefined {
   const ranges = vlansOf(spec);
-  return vlans?.claimFreed(spec.physicalNetwork, (vlan) => ranges.some((range) => isWithin(range, vlan)));
+  return resting?.claimFreed(vlanPool(spec.physicalNetwork), (vlan) => ranges.some((range) => isWithin(range, vlan)));
 }

@@ -5,7 +5,7 @@ import type { Concern } from './concern.ts';
 import { gateway } from './gateway.ts';
 import { ifaceId } from './iface-id.ts';
 import { pool } from './ip-pool.ts';
-import { portMac, routerMac } from './mac.ts';
+import { gatewayMac, portMac, routerMac } from './mac.ts';
 import { mtu } from './mtu.ts';
 import { natMeaning, neededByNat, neededServices, offeredAddresses } from './nat-rule.ts';
 import { networkPrefix, resolvers } from './network-prefix.ts';
@@ -35,7 +35,7 @@ const all: { [K in Kind]: readonly Concern<K>[] } = {
   'provider-network': [segment],
   'ip-pool': [pool, apartFromPorts],
   trunk: [trunkVlans],
-  network: [networkPrefix, resolvers, mtu, peeredPrefix, neededServices, withinQuota('network')],
+  network: [networkPrefix, resolvers, gatewayMac, mtu, peeredPrefix, neededServices, withinQuota('network')],
   peering: [peering],
   tier: [tierPrefix, onProviderNetwork, gateway, routerMac],
   reservation: [reservedRange],

@@ -52,6 +52,20 @@ export const routerMac: Concern<'tier'> = {
   },
 };
 
+/** What goes to a network's gateways, and comes from the services there, has the MAC `generatedMac(network.number)`. */
+export const gatewayMac: Concern<'network'> = {
+  release({ state, log }, before, after) {
+    const [tenant, mac] = [tenantOf(before.path)!, generatedMac(before.number)];
+    if (after === undefined && state.macs.get(tenant)?.get(mac) === before.path) giveBackMac(state, log, tenant, mac);
+  },
+
+  fill(staging, draft) {
+    const holder = staging.state.macs.get(tenantOf(draft.path)!)?.get(generatedMac(draft.number));
+    // One that was written before networks had a MAC may have lost it to a port: it keeps its number.
+    if (holder !== draft.path && !(staging.isLoading && holder !== undefined)) takeGenerated(staging, draft);
+  },
+};
+
 /** A resource whose MAC somebody has asked for gets another number: numbers are plenty. */
 function takeGenerated(staging: Staging, draft: Draft): number {
   const { state, log } = staging;

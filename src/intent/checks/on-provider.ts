@@ -31,7 +31,11 @@ export const onProvider: Concern<'port'> = {
     if (allowedAddressPairs !== undefined)
       report('/allowedAddressPairs', 'request.invalid', `On ${on} a port has its own addresses alone`);
     if (ips !== undefined && !equalJson(before?.spec.ips, ips)) takeAddresses(staging, draft, on, report);
-    if (mac !== undefined && before?.spec.mac !== mac) takeMac(staging, draft, on, report);
+    if (mac === undefined || before?.spec.mac === mac) return;
+    // It might be that of a router there, which nobody here knows of.
+    if (!staging.restrictedAllowed && !staging.isLoading)
+      report('/mac', 'request.invalid', `On ${on} a port has the MAC that is made for it`);
+    takeMac(staging, draft, on, report);
   },
 
   // What was chosen only now is free: it was chosen so.

@@ -153,6 +153,39 @@ test('names of a network are known in it, and nowhere else', async (cloud, conte
   await until('its end', async () => (await ask('acme', 'ledger.shop.internal')).status === 'NXDOMAIN', 15_000, 100);
 });
 
+/** A resolver of nobody's, which answers each name with one address. */
+const resolver = `
+const { createSocket } = require('node:dgram');
+const { decode, encode } = require('dns-packet');
+const socket = createSocket('udp4');
+socket.on('message', (bytes, from) => {
+  const { id, questions } = decode(bytes);
+  const answers = [{ type: 'A', name: questions[0].name, ttl: 5, data: '198.51.100.77' }];
+  const answer = encode({ type: 'response', id, flags: 0x8180, questions, answers });
+  socket.send(answer, from.port, from.address, () => {
+    if (questions[0].name === 'end.example.net') process.exit();
+  });
+});
+socket.bind(53, process.argv[1]);
+`;
+
+test('other names are asked of the resolvers of the network, by the gateway host', async (cloud, context) => {
+  const command = await toolOrSkip('dig', context);
+  const at = '192.0.2.1';
+  const args = ['30', process.execPath, '-e', resolver, at];
+  const serving = cloud.lab.exec('timeout', args, { timeout: 40_000 });
+  const path = networkOf('acme');
+  await cloud.apply([{ path, spec: { offering: 'basic', cidr: '10.0.0.0/16', dnsServers: [at] } }]);
+  const ask = (tenant: Tenant) => dig(cloud.vms[tenant].web1, command, 'www.example.net');
+  await until('an answer', async () => (await ask('acme')).answers.length > 0, 15_000, 100);
+  expect(await ask('acme')).toEqual({ status: 'NOERROR', answers: ['A 198.51.100.77'] });
+  // Umbrella asks the gateway host's own resolvers, of which none answers here.
+  expect((await ask('umbrella')).answers).toEqual([]);
+  await dig(cloud.vms.acme.web1, command, 'end.example.net');
+  await serving;
+  await cloud.apply([{ path, spec: { offering: 'basic', cidr: '10.0.0.0/16' } }]);
+});
+
 test('each machine reads its own metadata, by its address alone', async (cloud) => {
   const userData = Buffer.from('#!/bin/sh\necho hello\n').toString('base64');
   for (const tenant of tenants) {
@@ -226,4 +259,12 @@ test('a program that was killed serves again once it is started, without a contr
       200,
     );
   });
+});
+
+test('a program that is stopped leaves nothing behind', async (cloud) => {
+  for (const program of cloud.programs) await program.kill('SIGTERM');
+  for (const gateway of cloud.gateways) {
+    expect((await gateway.exec('ip', ['-br', 'link'])).stdout).not.toContain('keyway-gw');
+    expect(await gateway.vsctl('list-ports', 'br-int')).not.toContain('keyway-gw');
+  }
 });

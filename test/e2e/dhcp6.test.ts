@@ -142,9 +142,11 @@ test('names and leases go on when a gateway dies, with no controller', async (cl
   const vm = cloud.vms.acme.web1;
   // What was asked before is counted by then.
   await sleep(2_000);
+  const address = await cloud.publicIp('acme', 'front');
   const first = await inCharge(cloud, vm, () => ask(vm, 'web2.shop.internal'));
   await lab.killController();
   try {
+    const capture = await cloud.router.capture({ filter: `arp and arp[24:4] = arp[14:4] and src host ${address}` });
     await first.setLinks('down');
     const started = performance.now();
     for (const tenant of tenants)
@@ -155,6 +157,10 @@ test('names and leases go on when a gateway dies, with no controller', async (cl
         20,
       );
     expect(performance.now() - started).toBeLessThan(8_000);
+    // The other one has told everybody outside, in both forms, several times.
+    const told = await capture.stop();
+    expect(told.length).toBeGreaterThanOrEqual(4);
+    expect(told.filter((line) => line.includes('Reply')).length).toBeGreaterThanOrEqual(2);
     const holder = askForLease(client, cloud.vms.umbrella.web2, lab.directory);
     try {
       await until('a lease', () => holder.lease()?.ip_address !== undefined, 15_000, 20);

@@ -2,10 +2,12 @@
 import { formatMac } from '../intent/addresses.ts';
 import { formatIp, type Ip, parseIp } from '../intent/ip.ts';
 import type { Resource } from '../intent/model.ts';
+import { networkOf } from '../intent/path.ts';
+import { providerPatch } from '../inventory/patch-keys.ts';
 import type { AnsweredHop, Neighbour, Verdict } from './answer.ts';
 import { type Entrance, entrances, type Inbound, publicIpWith } from './outside.ts';
 import { answeredMac, neighbourRequest } from './probe.ts';
-import type { Resolved } from './request.ts';
+import { macOf, type Resolved } from './request.ts';
 import { describeHops } from './steps.ts';
 import type { Surroundings, SwitchesNow } from './surroundings.ts';
 import { type Assumed, joined, passedOn, type Walk, walk } from './walk.ts';
@@ -15,7 +17,7 @@ export type Inward =
   | { asked: undefined; nobody: Resolved; told: Neighbour; hops: AnsweredHop[]; verdict: Verdict };
 
 /** The router's, where nobody knows it: administered locally. */
-const someRouter = 0x0200_0000_0001;
+export const someRouter = 0x0200_0000_0001;
 
 /** Where packets for the address come in just now, and the MAC it has there. */
 type Taken = { at: Entrance; mac: number };
@@ -72,6 +74,32 @@ export async function inboundOf(
   };
   const nobody = { ...common, sender: { port: undefined, mac, ip: source, at: { hypervisor: 0, ofport: 0 } } };
   return { asked: undefined, nobody, told: { asked: formatIp(target), text }, hops, verdict };
+}
+
+/** To a port that is straight on a provider network: what comes for it comes to its own hypervisor. Undefined: it is none, or not bound. */
+export function straightTo(
+  { view, placement, fleet }: Surroundings,
+  { source, publicIp: _, port, ...packet }: Inbound,
+): Resolved | undefined {
+  const network = port && networkOf(port.path);
+  const tier = port && view.getAs('tier', `${network}/tiers/${port.spec.tier}`);
+  const provider =
+    tier?.spec.providerNetwork === undefined
+      ? undefined
+      : view.getAs('provider-network', `provider-networks/${tier.spec.providerNetwork}`);
+  const target = port?.spec.ips.map(parseIp).find((ip) => ip?.family === 4);
+  const bound = port && placement.get(port.path);
+  const ofport = bound && provider && fleet.get(bound.hypervisor)?.patches.get(providerPatch(provider.number));
+  if (port === undefined || network === undefined || target === undefined || bound === undefined || !ofport)
+    return undefined;
+  return {
+    ...packet,
+    network,
+    sender: { port: undefined, mac: someRouter, ip: source, at: { hypervisor: bound.hypervisor, ofport } },
+    target,
+    targetMac: macOf(port),
+    receiver: { port, mac: macOf(port), ip: target },
+  };
 }
 
 /** What leaves for a public address of somebody here is taken to be sent back by the router of its provider network. */

@@ -9,7 +9,7 @@ import type { Answer, Asked, Neighbour, Verdict } from './answer.ts';
 import { Connections } from './connections.ts';
 import { absent, explain } from './explain.ts';
 import { atReceiver, translations } from './explain-outside.ts';
-import { backFromOutside, type Inward, inboundOf } from './inward.ts';
+import { backFromOutside, type Inward, inboundOf, someRouter, straightTo } from './inward.ts';
 import { sendLive } from './live.ts';
 import { opening } from './orders.ts';
 import { missingNatRule, resolveInbound } from './outside.ts';
@@ -137,6 +137,9 @@ export class Tracer {
 
   async #fromOutside(switches: SwitchesNow, request: TraceRequest): Promise<Answer> {
     const inbound = resolveInbound(this.#around, request);
+    const straight = straightTo(this.#around, inbound);
+    if (straight !== undefined && straight.state !== 'reply')
+      return await this.#answer(switches, straight, straight.targetMac!, undefined);
     if (inbound.state === 'reply') return await this.#replyFromOutside(switches, request);
     const { publicIp, port } = inbound;
     if (publicIp === undefined) {
@@ -291,6 +294,13 @@ export class Tracer {
         virtual,
         `${formatIp(hop)} is asked of the ports that may have it, and taken to be at ${formatMac(virtual)}`,
       );
+    // Straight on a provider network: somebody out there answers.
+    const out = walked.ends.find((end) => end.kind === 'outside');
+    if (out?.kind === 'outside') {
+      const at = formatIp(hop) === formatIp(target) ? asked.receiver?.mac : undefined;
+      const text = `${formatIp(hop)} (${who}) is asked on the provider network, and taken to answer`;
+      return { ...known(at ?? someRouter, text), told: { asked: formatIp(hop), text } };
+    }
     const text = `Nobody answers for ${formatIp(hop)} (${who}): the sender has no MAC to send to`;
     const needs = hop === target ? absent(this.#around, asked) : [`Status programmed of ${network}`];
     const verdict: Verdict = { outcome: 'refused', reason: 'no-answer', text, decisions: [], needs };

@@ -78,6 +78,7 @@ function tenantOrders(tenant: Tenant): Order[] {
 
 export const orders: Order[] = [
   { path: 'provider-networks/internet', spec: { physicalNetwork: 'physnet' } },
+  { path: 'provider-networks/campus', spec: { physicalNetwork: 'physnet', vlan: 300, tenants: ['acme'] } },
   {
     path: 'ip-pools/public',
     spec: {
@@ -88,6 +89,11 @@ export const orders: Order[] = [
     },
   },
   ...tenants.flatMap(tenantOrders),
+  { path: `${shop}/tiers/campus`, spec: { cidr: '172.20.0.0/24', gateway: '172.20.0.1', providerNetwork: 'campus' } },
+  {
+    path: `${shop}/ports/printer`,
+    spec: { tier: 'campus', mac: '02:00:00:00:00:77', ips: ['172.20.0.9'], ifaceId: 'acme-printer' },
+  },
   { path: 'trunks/racks', spec: { physicalNetwork: 'physnet', vlans: ['100-109'] } },
   { path: `${shop}/vlan-attachments/rack`, spec: { trunk: 'racks', tier: 'db' } },
   {
@@ -128,9 +134,10 @@ export async function openOutsideTraceCloud(): Promise<OutsideTraceCloud> {
     { restrictedAllowed: true, many: true },
   );
   for (const [i, { host, ifaceId }] of boundPorts.entries()) await switches[host].addPort(`v${i}`, ifaceId);
+  await switches.hv1.addPort('vp', 'acme-printer');
   const { engine } = core;
-  // The device behind a VLAN, too.
-  await until(() => engine.bindings.placement.size === boundPorts.length + 1);
+  // The device behind a VLAN, and the port straight on a provider network, too.
+  await until(() => engine.bindings.placement.size === boundPorts.length + 2);
   await settled(core);
   const around: Surroundings = {
     view: core.intent,

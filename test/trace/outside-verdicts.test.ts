@@ -207,6 +207,20 @@ async function allowPing(): Promise<void> {
   await settled(core);
 }
 
+test('a port straight on a provider network, out and in', skip, async () => {
+  await allowPing();
+  const out = await answer('--from printer --to 198.51.100.7');
+  expect(out.verdict).toMatchObject({ outcome: 'delivered', reason: 'outside', text: 'Leaves the network' });
+  expect(out.neighbour.text).toMatch(/is asked on the provider network/);
+  const inward = await answer('--from outside --to printer');
+  expect(inward.verdict).toMatchObject({ outcome: 'delivered', reason: 'delivered' });
+  expect(inward.hops.map(({ hypervisor }: { hypervisor: string }) => hypervisor)).toEqual(['hv1']);
+  expect((await answer('--from outside --to printer --dport 22')).verdict).toMatchObject({
+    reason: 'rules',
+    needs: [`an allow rule in ${shop} from any, or cidr 198.51.100.1/32 to tier campus, tcp 22`],
+  });
+});
+
 test('what asks for an address, a router, a name or metadata is followed to who tells it', skip, async () => {
   const [first, second] = cloud.gateways;
   const dhcp = await answer('--from web2 --to dhcp');

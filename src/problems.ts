@@ -228,7 +228,8 @@ export const problems = {
   'ip-pool.exhausted': {
     status: 409,
     title: 'No address of the pool is free',
-    advice: 'Delete public addresses that are no longer needed, or ask an admin for a larger pool.',
+    advice:
+      'Ask an admin for a larger pool, or delete addresses; freed ones are free once every switch has confirmed it.',
   },
   'ip-pool.none': {
     status: 409,
@@ -243,7 +244,7 @@ export const problems = {
   'public-ip.in-use': {
     status: 409,
     title: 'The public address is taken',
-    advice: 'Leave it out to have a free one chosen.',
+    advice: 'Leave it out to have a free one chosen; one that was freed is free once every switch has confirmed it.',
   },
   'nat-rule.ports': {
     status: 400,

@@ -136,6 +136,7 @@ run('with no controller the second gateway takes over by itself, and gives back'
   const { first, second } = await roles('acme');
   await lab.killController();
   const loss = await pingThrough(vms.acme.near, device.ip, () => first.kill('ovs-vswitchd'));
+  console.log(`lost: ${JSON.stringify(loss)}`);
   expect(loss.lost * loss.interval).toBeLessThanOrEqual(500);
   const spoken = await fromGateway(second, async () => {
     for (const tenant of tenants) {

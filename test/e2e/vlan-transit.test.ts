@@ -194,6 +194,7 @@ run('with no controller the way through the device goes on by the second gateway
   await lab.killController();
   expect(await vms.acme.near.ping(beyond.server)).toBe(true);
   const loss = await pingThrough(vms.acme.near, beyond.server, () => first.kill('ovs-vswitchd'));
+  console.log(`lost: ${JSON.stringify(loss)}`);
   expect(loss.lost * loss.interval).toBeLessThanOrEqual(500);
   for (const tenant of tenants) {
     await firewalls[tenant].exec('ip', ['neigh', 'flush', 'all']);

@@ -139,7 +139,8 @@ describe('the document', () => {
   test('has four operations for each kind', () => {
     for (const kind of kinds) {
       const own = operations.filter(
-        ({ path, operation }) => operation.tags.includes(definitions[kind].segment) && !/flows|drift|interfaces|usage/.test(path),
+        ({ path, operation }) =>
+          operation.tags.includes(definitions[kind].segment) && !/flows|drift|interfaces|usage/.test(path),
       );
       expect(own.map(({ method }) => method).sort(), kind).toEqual(['delete', 'get', 'get', 'put']);
     }

@@ -30,7 +30,14 @@ beforeAll(async () => {
   const core = await startCore({ store, plugin: fake, log });
   open.defer(() => core.stop());
   const tokens = await Tokens.load(store);
-  const app = await createApp({ ...core, store, tokens, audit: await Audit.load(store), config: loadConfig(undefined), log });
+  const app = await createApp({
+    ...core,
+    store,
+    tokens,
+    audit: await Audit.load(store),
+    config: loadConfig(undefined),
+    log,
+  });
   open.defer(() => app.close());
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   const { secret } = await tokens.create({ role: 'admin' });

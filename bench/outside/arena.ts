@@ -1,5 +1,6 @@
 /** One network behind two gateways: a VM on a hypervisor that has no way out of its own, and one where there is one. */
 import type { Lab, LabHypervisor } from '../../src/sandbox/lab.ts';
+import { startGatewayHost } from '../../src/sandbox/lab-gateway-host.ts';
 import type { LabHost } from '../../src/sandbox/lab-host.ts';
 import type { LabVm } from '../../src/sandbox/lab-vm.ts';
 import { buildOutside, outside, publicLink } from '../../src/sandbox/outside.ts';
@@ -38,7 +39,10 @@ export async function openOutsideArena(lab: Lab, extra: Record<string, unknown> 
   const gateways = [gw1!, gw2!] as const;
   await Promise.all([
     ...Object.values(hypervisors).map((h) => lab.join(h)),
-    ...gateways.map((gateway) => lab.join(gateway, { gateway: true })),
+    ...gateways.map(async (gateway) => {
+      await lab.join(gateway, { gateway: true });
+      await startGatewayHost(lab, gateway);
+    }),
   ]);
   const apply: OutsideArena['apply'] = async (resources) => {
     await lab.admin('POST', '/v1/apply', { resources, wait: 'programmed', timeout: '30s' });

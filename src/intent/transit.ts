@@ -7,8 +7,8 @@ import { isIn, parseIp, parseIpPrefix } from './ip.ts';
 import type { Resource } from './model.ts';
 import { definitions } from './resources/index.ts';
 
-/** Of every transit tier: the upper half of the link-local block (RFC 3927), which no network of a tenant's can have. */
-export const transitPrefix = parseIpPrefix('169.254.128.0/17')!;
+/** Of every transit tier: link-local (RFC 3927), which no network of a tenant's can have, and apart from where names and metadata are asked for (169.254.169.254). */
+export const transitPrefix = parseIpPrefix('169.254.128.0/19')!;
 
 function isTransit(text: string): boolean {
   const ip = parseIp(text);

@@ -113,7 +113,7 @@ const scalar = fc.oneof(
     'source',
     'static',
     'port-forward',
-    '169.254.200.0/24',
+    '169.254.140.0/24',
   ),
   fc.constantFrom<unknown>(null, true, 0, 1, -1, 1.5, 1e300, '', '\u0000', '\ud800', '__proto__'),
   fc.string(),

@@ -5,9 +5,9 @@ import { type Harness, harness, problemOf, shop } from './support.ts';
 
 const network = 'tenants/acme/networks/shop';
 const hidden: { path: string; spec: object }[] = [
-  { path: `${network}/tiers/inner`, spec: { transit: true, cidr: '169.254.200.0/24' } },
-  { path: `${network}/ports/appliance`, spec: { tier: 'inner', ips: ['169.254.200.9'], mac: '02:00:00:00:00:77' } },
-  { path: `${network}/reservations/inner`, spec: { tier: 'inner', range: '169.254.200.20-169.254.200.30' } },
+  { path: `${network}/tiers/inner`, spec: { transit: true, cidr: '169.254.140.0/24' } },
+  { path: `${network}/ports/appliance`, spec: { tier: 'inner', ips: ['169.254.140.9'], mac: '02:00:00:00:00:77' } },
+  { path: `${network}/reservations/inner`, spec: { tier: 'inner', range: '169.254.140.20-169.254.140.30' } },
   { path: `${network}/vlan-attachments/storage`, spec: { trunk: 'racks', tier: 'db' } },
 ];
 const device = `${network}/ports/san`;
@@ -72,7 +72,7 @@ test('no event tells of it, old or new, nor does a status', async () => {
   try {
     await follower.opened;
     const extra = `${network}/tiers/inner-too`;
-    await h.ask('admin', 'PUT', extra, { transit: true, cidr: '169.254.201.0/24' });
+    await h.ask('admin', 'PUT', extra, { transit: true, cidr: '169.254.141.0/24' });
     await h.ask('admin', 'DELETE', extra);
     await h.ask('admin', 'DELETE', `${network}/reservations/inner`);
     await h.ask('admin', 'PUT', `${network}/groups/last`, {});
@@ -85,7 +85,7 @@ test('no event tells of it, old or new, nor does a status', async () => {
 });
 
 test('whoever asks where an address is finds no port of it', async () => {
-  for (const q of ['169.254.200.9', '02:00:00:00:00:77', 'appliance']) {
+  for (const q of ['169.254.140.9', '02:00:00:00:00:77', 'appliance']) {
     expect((await h.ask('acme', 'GET', `where?q=${q}`)).body).toMatchObject({ ports: [] });
     expect((await h.ask('admin', 'GET', `where?q=${q}`)).body.ports).toHaveLength(1);
   }

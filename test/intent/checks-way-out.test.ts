@@ -887,8 +887,8 @@ const cases: Cases = {
     },
     {
       what: 'with a port',
-      given: [tier({ transit: true, cidr: '169.254.200.0/24' })],
-      when: port({ tier: 'app', ips: ['169.254.200.9'] }),
+      given: [tier({ transit: true, cidr: '169.254.140.0/24' })],
+      when: port({ tier: 'app', ips: ['169.254.140.9'] }),
     },
     { what: 'elsewhere', when: tier({ transit: true, cidr: '10.0.5.0/24' }), ...bad('address.outside', '/cidr') },
     {
@@ -899,10 +899,10 @@ const cases: Cases = {
     {
       what: 'on a provider network',
       given: [provider()],
-      when: tier({ transit: true, cidr: '169.254.200.0/24', providerNetwork: 'internet' }),
+      when: tier({ transit: true, cidr: '169.254.140.0/24', providerNetwork: 'internet' }),
       ...bad('request.invalid', '/transit'),
     },
-    { what: 'that is none', when: tier({ cidr: '169.254.200.0/24' }), ...bad('address.not-unicast', '/cidr') },
+    { what: 'that is none', when: tier({ cidr: '169.254.140.0/24' }), ...bad('address.not-unicast', '/cidr') },
     {
       what: 'under a network that changes',
       given: [tier({ transit: true, prefixLength: 28 })],

@@ -29,7 +29,7 @@ export const tier = defineResource({
       ),
       transit: Type.Optional(
         Type.Literal(true, {
-          description: 'For appliances and devices: inside 169.254.128.0/17, not shown to tenants',
+          description: 'For appliances and devices: inside 169.254.128.0/19, not shown to tenants',
         }),
       ),
       description: Type.Optional(Description),

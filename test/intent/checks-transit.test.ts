@@ -41,5 +41,5 @@ it('policies may name transit addresses, rules of tenants may not', async () => 
 it('no transit tier has the address where names and metadata are asked for', async () => {
   const { intent } = await openWith(put(`${shop}/tiers/edge`, { transit: true, cidr: '169.254.128.0/24' }));
   const around = put(`${shop}/tiers/wide`, { transit: true, cidr: '169.254.169.0/24' });
-  expect((await problemOf(admin(intent, [around]))).code).toBe('address.outside');
+  expect((await problemOf(admin(intent, [around]))).code).toBe('address.not-unicast');
 });

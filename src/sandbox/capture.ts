@@ -23,11 +23,17 @@ export function startCapture(namespace: NetworkNamespace, device: string, env: N
     const child = spawn(program ?? 'setpriv', rest, { env, stdio: ['ignore', 'ignore', 'pipe'] });
     const frames: CapturedFrame[] = [];
     let said = '';
+    /** Bytes of the frame that socat says is coming. */
+    let length: number | undefined;
     const ended = new Promise<void>((done) => child.once('close', () => done()));
     createInterface({ input: child.stderr }).on('line', (line) => {
       const hex = /^ ((?:[0-9a-f]{2} ?)+)$/.exec(line)?.[1];
-      if (hex !== undefined) frames.push({ at: Date.now(), hex: hex.replaceAll(' ', '') });
-      else if (frames.length === 0) said += `${line}\n`;
+      if (hex !== undefined) {
+        const frame = hex.replaceAll(' ', '');
+        // The signal that ends it may interrupt a write: the byte is lost, and the line goes on.
+        if (frame.length === 2 * (length ?? 0)) frames.push({ at: Date.now(), hex: frame });
+      } else if (frames.length === 0) said += `${line}\n`;
+      length = Number(/^[<>].* length=(\d+) /.exec(line)?.[1] ?? length);
       if (!line.includes('starting data transfer loop')) return;
       resolve({
         seen: () => frames,

@@ -183,8 +183,9 @@ class Follower {
     if (head || before === undefined) {
       const settings = servedNetwork(this.#state, network);
       const text = JSON.stringify(settings);
+      // Noted before it is said: what becomes of the network while that takes its time is to be said too.
+      this.#told.set(path, { number: network.number, head: text, ports: hadPorts });
       if (before?.head !== text) await this.#say({ type: 'network', network: settings });
-      this.#told.set(path, { number: network.number, head: text, ports: withPorts });
     }
     this.#told.get(path)!.ports = withPorts;
     if (!withPorts) return;

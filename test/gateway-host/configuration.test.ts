@@ -158,6 +158,32 @@ function furnished(path: Path) {
   ];
 }
 
+test('a network that goes while it is being told is taken back', async () => {
+  const { intent, gateways, config, errors } = await setting();
+  const [, path] = nets as [Path, Path];
+  await admin(intent, furnished(path));
+  gateways.set(path, [1]);
+  const served = new Served();
+  const told = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const following = config.follow(here, async (text) => {
+    const message = JSON.parse(text) as ServicesMessage;
+    served.apply(message);
+    if (message.type !== 'network') return true;
+    told.resolve();
+    await release.promise;
+    return true;
+  });
+  await told.promise;
+  const { number } = intent.getAs('network', path)!;
+  gateways.set(path, []);
+  config.compiled([`gateway:${path}`]);
+  release.resolve();
+  await expect.poll(() => served.networks.has(number)).toBe(false);
+  expect(errors).toEqual([]);
+  following.close();
+});
+
 test('whatever changes, in whatever order, and however slowly it is taken', async () => {
   const seen = new Set<string>();
   let changes = 0;

@@ -32,6 +32,8 @@ export async function failOverBeforeEyes(
   target: string,
   address: string,
 ): Promise<FailoverResult> {
+  // What either has from before says nothing of who is in charge now.
+  for (const gateway of gateways) await gateway.appctl('dpctl/flush-conntrack');
   if (!(await vm.ping(target))) throw new Error(`${vm.name} does not reach ${target} to begin with`);
   const known = await Promise.all(gateways.map((gateway) => tracks(gateway, address)));
   const first = gateways[known.indexOf(true)];
